@@ -1,0 +1,73 @@
+"""Forward kinematics and velocities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import rotation
+from .motion import Motion, Skeleton
+
+
+def forward(skeleton: Skeleton, root_pos: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return world positions (..., J, 3) m and rotations (..., J, 4) of all joints.
+
+    root_pos: (..., 3) m position of the skeleton's root joint; rotations: (..., J, 4) local.
+    """
+    positions = np.empty((*rotations.shape[:-1], 3))
+    world = np.empty(rotations.shape)
+    for j, parent in enumerate(skeleton.parents):
+        if parent < 0:
+            positions[..., j, :], world[..., j, :] = skeleton.offsets[j], rotations[..., j, :]
+        else:
+            world[..., j, :] = rotation.multiply(world[..., parent, :], rotations[..., j, :])
+            positions[..., j, :] = positions[..., parent, :] + rotation.rotate(world[..., parent, :],
+                                                                               skeleton.offsets[j])
+        if j == skeleton.root:
+            positions[..., j, :] = root_pos
+    return positions, world
+
+
+def world_poses(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """Return the motion's world joint positions (T, J, 3) m and rotations (T, J, 4)."""
+    return forward(motion.skeleton, motion.root_pos, motion.rotations)
+
+
+def rest_pose(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+    """Return world joint positions (J, 3) m and rotations (J, 4) at rest."""
+    positions = np.empty((len(skeleton), 3))
+    world = np.empty((len(skeleton), 4))
+    for j, parent in enumerate(skeleton.parents):
+        if parent < 0:
+            positions[j], world[j] = skeleton.offsets[j], skeleton.rest_rotations[j]
+        else:
+            world[j] = rotation.multiply(world[parent], skeleton.rest_rotations[j])
+            positions[j] = positions[parent] + rotation.rotate(world[parent], skeleton.offsets[j])
+    return positions, world
+
+
+def local_rotations(skeleton: Skeleton, world: np.ndarray) -> np.ndarray:
+    """Return the rotations in the parents' frames that give the world rotations (..., J, 4)."""
+    local = np.array(world, float)
+    child = np.flatnonzero(skeleton.parents >= 0)
+    local[..., child, :] = rotation.multiply(rotation.inverse(world[..., skeleton.parents[child], :]),
+                                             world[..., child, :])
+    return local
+
+
+def linear_velocity(positions: np.ndarray, fps: float) -> np.ndarray:
+    """Return central differences in m/s along axis 0, one-sided at the ends. (T, ..., 3) → (T, ..., 3)."""
+    if len(positions) < 2:
+        return np.zeros_like(positions, dtype=float)
+    return np.gradient(positions, 1.0 / fps, axis=0)
+
+
+def angular_velocity(rotations: np.ndarray, fps: float) -> np.ndarray:
+    """Return world angular velocity in rad/s of world rotations, central differences. (T, ..., 4) → (T, ..., 3)."""
+    if len(rotations) < 2:
+        return np.zeros((*rotations.shape[:-1], 3))
+    before = np.concatenate([rotations[:1], rotations[:-1]])
+    after = np.concatenate([rotations[1:], rotations[-1:]])
+    steps = np.full(len(rotations), 2.0)
+    steps[[0, -1]] = 1.0
+    turn = rotation.to_rotvec(rotation.multiply(after, rotation.inverse(before)))
+    return turn * fps / steps.reshape(-1, *[1] * (turn.ndim - 1))

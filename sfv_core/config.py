@@ -1,0 +1,69 @@
+"""What can be asked for: the same frozen dataclasses are command line, JSON and HTTP body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CaptureConfig:
+    """How a video becomes a motion."""
+
+    start: float = 0.0
+    """First moment to use, in s from the start of the video."""
+    end: float | None = None
+    """Last moment to use, in s; the end of the video if not given."""
+    body: str | None = None
+    """A licensed SMPL model file (.pkl or .npz); the project's own stand-in body if not given."""
+    focal: float | None = None
+    """Focal length of the camera in px; guessed as the picture's diagonal if not given."""
+    iterations: int = 300
+    """Steps of the first fit; the second takes two thirds of it."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a motion becomes a policy."""
+
+    engine: Literal["pybullet"] = "pybullet"
+    """The physics engine to learn in."""
+    minutes: float = 10.0
+    """Longest training time in minutes; training also ends when `samples` or `goal` is reached."""
+    samples: int = 20_000_000
+    """Largest number of control steps to learn from."""
+    goal: float = 0.9
+    """Normalised return (0 to 1) at which training may stop early."""
+    seed: int = 0
+    """Seed of all random numbers."""
+    processes: int = 0
+    """Processes to simulate in; 0 takes one for each core."""
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """How a policy becomes a motion again."""
+
+    seconds: float | None = None
+    """Length of the rollout in s; the length of the reference motion if not given."""
+    seed: int = 0
+    """Seed of all random numbers."""
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """One job: which stages to run on what."""
+
+    stages: tuple[Literal["capture", "train", "simulate", "bake"], ...] = ("capture", "train", "simulate", "bake")
+    """What to do, in this order."""
+    video: str | None = None
+    """Path of the video that `capture` reads."""
+    motion: str | None = None
+    """Path of the motion to start from where `capture` is not asked for."""
+    rig: str | None = None
+    """Path of the rig (.blend, .fbx, .glb, .bvh) that `bake` writes onto."""
+    name: str = ""
+    """A name for people."""
+    capture: CaptureConfig = field(default_factory=CaptureConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    simulate: SimulateConfig = field(default_factory=SimulateConfig)
