@@ -7,8 +7,6 @@ quaternions wxyz in float64.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 
 from . import rotation
 from .errors import RetargetError
+from .whole import written_whole
 
 FORMAT_VERSION = 1
 
@@ -154,16 +153,8 @@ class Motion:
         for name in ("confidence", "contacts"):
             if getattr(self, name) is not None:
                 arrays[name] = np.asarray(getattr(self, name), np.float32)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with written_whole(Path(path)) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> Motion:
