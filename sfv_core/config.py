@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a setting may take, both ends included."""
+
+    low: float = -math.inf
+    """Smallest value."""
+    high: float = math.inf
+    """Largest value."""
 
 
 @dataclass(frozen=True)
 class CaptureConfig:
     """How a video becomes a motion."""
 
-    start: float = 0.0
+    start: Annotated[float, Range(0)] = 0.0
     """First moment to use, in s from the start of the video."""
-    end: float | None = None
+    end: Annotated[float, Range(0)] | None = None
     """Last moment to use, in s; the end of the video if not given."""
     body: str | None = None
     """A licensed SMPL model file (.pkl or .npz); the project's own stand-in body if not given."""
-    focal: float | None = None
+    focal: Annotated[float, Range(1)] | None = None
     """Focal length of the camera in px; guessed as the picture's diagonal if not given."""
-    iterations: int = 300
+    iterations: Annotated[int, Range(1, 100_000)] = 300
     """Steps of the first fit; the second takes two thirds of it."""
 
 
@@ -28,15 +39,15 @@ class TrainConfig:
 
     engine: Literal["pybullet"] = "pybullet"
     """The physics engine to learn in."""
-    minutes: float = 10.0
+    minutes: Annotated[float, Range(0.01, 1_000_000)] = 10.0
     """Longest training time in minutes; training also ends when `samples` or `goal` is reached."""
-    samples: int = 20_000_000
+    samples: Annotated[int, Range(1, 10**12)] = 20_000_000
     """Largest number of control steps to learn from."""
-    goal: float = 0.9
+    goal: Annotated[float, Range(0, 1)] = 0.9
     """Normalised return (0 to 1) at which training may stop early."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     """Seed of all random numbers."""
-    processes: int = 0
+    processes: Annotated[int, Range(0, 4096)] = 0
     """Processes to simulate in; 0 takes one for each core."""
 
 
@@ -44,9 +55,9 @@ class TrainConfig:
 class SimulateConfig:
     """How a policy becomes a motion again."""
 
-    seconds: float | None = None
+    seconds: Annotated[float, Range(0.01, 86_400)] | None = None
     """Length of the rollout in s; the length of the reference motion if not given."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     """Seed of all random numbers."""
 
 
