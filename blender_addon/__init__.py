@@ -1,0 +1,9 @@
+"""SFV in Blender."""
+
+
+def register():
+    pass
+
+
+def unregister():
+    pass
