@@ -143,6 +143,16 @@ class Motion:
         return replace(self, fps=fps, root_pos=root_pos, rotations=rotations,
                        confidence=mix(self.confidence), contacts=mix(self.contacts))
 
+    def with_rest(self, frame: int) -> Motion:
+        """Return the same motion with the pose of one frame as its skeleton's rest pose.
+
+        For files whose own rest pose is not a standing body.
+        """
+        offsets = self.skeleton.offsets.copy()
+        if self.skeleton.parents[self.skeleton.root] < 0:
+            offsets[self.skeleton.root] = self.root_pos[frame]
+        return replace(self, skeleton=replace(self.skeleton, offsets=offsets, rest_rotations=self.rotations[frame]))
+
     def save(self, path: Path | str) -> None:
         """Write an npz without pickles, whole or not at all."""
         s = self.skeleton

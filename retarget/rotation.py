@@ -123,8 +123,9 @@ def to_euler(order: str, q: np.ndarray) -> np.ndarray:
     i, j, k = ("XYZ".index(letter) for letter in order.upper())
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
     m = to_matrix(q)
-    middle = np.arcsin(np.clip(sign * m[..., i, k], -1.0, 1.0))
-    free = np.abs(m[..., i, k]) < 1.0 - 1e-10
+    cosine = np.hypot(m[..., i, i], m[..., i, j])
+    middle = np.arctan2(sign * m[..., i, k], cosine)
+    free = cosine > 1e-9
     first = np.where(
         free,
         np.arctan2(-sign * m[..., j, k], m[..., k, k]),
