@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 
@@ -14,3 +15,21 @@ class Progress(Protocol):
 
 def no_progress(stage: str, done: float, total: float, **numbers: float) -> None:
     """Report to nobody."""
+
+
+class TimeLeft:
+    """Estimate how long a stage still takes, from what it did since it was first heard of."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._start = (0.0, 0.0)
+
+    def __call__(self, stage: str, done: float, total: float) -> float | None:
+        """Return the estimate in s; None while there is nothing to base it on."""
+        now = time.monotonic()
+        if stage != self._stage or done < self._start[1]:
+            self._stage, self._start = stage, (now, done)
+        began, done_then = self._start
+        if done <= done_then or total <= 0:
+            return None
+        return max(total - done, 0.0) * (now - began) / (done - done_then)

@@ -1,0 +1,251 @@
+"""`sfv …`: parse, call, print. Nothing heavy is imported before it is needed, so `sfv --help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from retarget import RetargetError
+
+from . import __version__, local, pipeline
+from .config import CaptureConfig, JobConfig, SimulateConfig, TrainConfig
+from .errors import Cancelled, SfvError
+from .extras import needing
+from .jobs import Conflict, Job, all_jobs, jobs_folder
+from .options import Parser, add_settings, made_for_output, output_file, output_folder, read_settings
+from .pipeline import existing_file
+from .terminal import Console
+from .worker import Stopped, stopped_by_sigterm
+
+Report = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 if it did what was asked, 1 if not, 2 for a wrong call, 130 if it was cancelled."""
+    options = parser().parse_args(arguments)
+    console, bug = Console(), False
+    try:
+        with stopped_by_sigterm():
+            report = options.command(options, console)
+            if report is not None:
+                console.report(report, options.json)
+        return 0
+    except (KeyboardInterrupt, Cancelled):
+        console.error("cancelled; run the same command again to go on")
+        return 130
+    except Stopped:
+        console.error("stopped by the system; run the same command again to go on")
+        return 143
+    except (SfvError, RetargetError) as error:
+        console.error(str(error))
+    except BrokenPipeError:
+        pass
+    except Exception as error:
+        bug = True
+        with console.log.open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        console.error(f"internal error, {type(error).__name__}: {error}. Details: {console.log}")
+    finally:
+        console.close(keep_log=bug)
+    return 1
+
+
+def capture(options: argparse.Namespace, console: Console) -> Report:
+    """Turn a video into a motion: DIR/motion.npz, an overlay video, a report."""
+    video, out = existing_file(options.video, "video"), output_folder(options.out)
+    with made_for_output(out), needing("pose"):
+        from .capture import capture as run
+
+        report = run(video, out, read_settings(options, CaptureConfig), console.progress)
+    return {**report, "files": _files(out, pipeline.STAGES[0].makes)}
+
+
+def train(options: argparse.Namespace, console: Console) -> Report:
+    """Learn a policy that performs a motion under physics: DIR/policy.pt. Run it again to go on after a stop."""
+    motion, out = existing_file(options.motion, "motion"), output_folder(options.out)
+    with made_for_output(out), needing("physics"):
+        from .imitate.train import train as run
+
+        report = run(motion, out, read_settings(options, TrainConfig), console.progress)
+    return {**report, "files": _files(out, pipeline.STAGES[1].makes)}
+
+
+def simulate(options: argparse.Namespace, console: Console) -> Report:
+    """Let a policy perform its motion, and write what the simulated body does."""
+    policy, out = options.policy, output_file(options.out, ".npz")
+    if not policy.is_dir():
+        existing_file(policy, "policy")
+    with made_for_output(out.parent), needing("physics"):
+        from .imitate.rollout import simulate as run
+
+        report = run(policy, out, read_settings(options, SimulateConfig), console.progress)
+    return {**report, "files": [str(out)]}
+
+
+def retarget(options: argparse.Namespace, console: Console) -> Report:
+    """Carry a motion over to another skeleton, bone by bone."""
+    from retarget import bvh
+    from retarget.mapping import BoneMap, guess
+    from retarget.motion import Motion
+    from retarget.solve import retarget as solve
+
+    source = Motion.load(existing_file(options.motion, "motion"))
+    target = bvh.load(existing_file(options.target, "target")).skeleton
+    out = output_file(options.out, ".bvh")
+    bone_map = BoneMap.load(options.map) if options.map else guess(source.skeleton, target)
+    with made_for_output(out.parent):
+        bvh.save(solve(source, target, bone_map), out)
+    return {"frames": len(source), "pairs": len(bone_map.pairs), "notes": list(bone_map.notes), "files": [str(out)]}
+
+
+def bake(options: argparse.Namespace, console: Console) -> Report:
+    """Write a motion onto a rig as an Action, in Blender or in a Python with the bpy wheel (SFV_BLENDER)."""
+    from .bake import bake as run
+
+    motion, rig = existing_file(options.motion, "motion"), existing_file(options.rig, "rig")
+    out = output_file(options.out, ".blend", ".fbx", ".glb")
+    with made_for_output(out.parent):
+        report = run({options.action or motion.stem: motion}, rig, out, console.progress)
+    return {**report, "files": [str(out)]}
+
+
+def run(options: argparse.Namespace, console: Console) -> Report:
+    """Do all of it, video to rig, as one job in DIR; run it again to go on or to change a setting."""
+    if (options.video / "job.json").is_file():
+        return local.finish(Job.open(options.video), console)
+    if options.out is None:
+        raise SfvError("Say where to: -o DIR.")
+    config = JobConfig(
+        stages=tuple(options.stages), video=str(options.video.absolute()),
+        rig=None if options.rig is None else str(options.rig.absolute()), name=options.video.stem,
+        capture=read_settings(options, CaptureConfig), train=read_settings(options, TrainConfig),
+        simulate=read_settings(options, SimulateConfig))
+    return local.run(output_folder(options.out), config, console)
+
+
+def serve(options: argparse.Namespace, console: Console) -> None:
+    """Serve jobs to Blender on 127.0.0.1 until it is stopped; running jobs outlive it."""
+    with needing("server"):
+        from .server import serve as run
+
+    def announce(about: Report) -> None:
+        state = "already runs" if about["already_running"] else "runs"
+        console.say(json.dumps(about) if options.json else f"The server {state} at {about['url']} "
+                    f"(process {about['pid']}, version {about['version']}).")
+
+    with suppress(KeyboardInterrupt, Stopped):
+        run(options.port, options.parallel, int(options.max_upload * 2**30), announce)
+
+
+def jobs(options: argparse.Namespace, console: Console) -> Report:
+    """List the jobs of the server, or show, cancel or resume one; the job folders are the truth, no server needed."""
+    wanted = options.cancel or options.resume or options.job
+    if wanted is None:
+        listed = [_job_line(job) for job in all_jobs(jobs_folder())]
+        for line in [] if options.json else listed:
+            console.say(f"{line['job']}  {line['state']:<9}  {line['name']}")
+        return {"jobs": listed}
+    job = _find_job(wanted)
+    if options.cancel:
+        job.cancel()
+    if options.resume:
+        if job.status().state == "done":
+            raise Conflict(f"Job {job.id} is done; there is nothing to resume.")
+        job.queue()
+    return {**_job_line(job), "folder": str(job.folder), "log": str(job.log), "config": job.about()["config"],
+            "files": sorted(str(path) for path in job.artifacts.glob("[!.]*"))}
+
+
+def demo(options: argparse.Namespace, console: Console) -> Report:
+    """Do the whole path on an example: overlay, report, policy, demo.blend with two Actions, a rendered preview."""
+    from .demo import demo as run
+
+    return run(output_folder(options.out), options.minutes, options.seed, console)
+
+
+def parser() -> Parser:
+    """Describe the commands."""
+    top = Parser(prog="sfv", description="Character animation from ordinary video: capture, physics, Blender. "
+                                         "Each command has --help.")
+    top.add_argument("--version", action="version", version=f"sfv {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(function: Callable[[argparse.Namespace, Console], Report | None], *paths: str) -> Parser:
+        text = " ".join((function.__doc__ or "").split())
+        sub = commands.add_parser(function.__name__, help=text, description=text)
+        sub.set_defaults(command=function)
+        sub.add_argument("--json", action="store_true", help="print the final report as JSON on stdout")
+        for path in paths:
+            sub.add_argument(path.lower(), metavar=path, type=Path, help=f"the {path.lower()} file")
+        return sub
+
+    sub = command(capture, "VIDEO")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
+    add_settings(sub, CaptureConfig)
+    sub = command(train, "MOTION")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
+    add_settings(sub, TrainConfig)
+    sub = command(simulate)
+    sub.add_argument("policy", metavar="POLICY", type=Path, help="the policy.pt that train wrote, or its folder")
+    sub.add_argument("-o", "--out", metavar="ROLLOUT.npz", type=Path, required=True, help="motion to write")
+    add_settings(sub, SimulateConfig)
+    sub = command(retarget, "MOTION", "TARGET")
+    sub.add_argument("-o", "--out", metavar="OUT.bvh", type=Path, required=True, help="BVH file to write")
+    sub.add_argument("--map", metavar="MAP.json", type=Path, help="bone map; guessed if not given")
+    sub = command(bake, "MOTION", "RIG")
+    sub.add_argument("-o", "--out", metavar="OUT", type=Path, required=True,
+                     help="file to write: .blend, .fbx or .glb")
+    sub.add_argument("--action", metavar="NAME", help="name of the Action; the motion's file name if not given")
+    sub = command(run, "VIDEO")
+    sub.add_argument("--rig", metavar="RIG", type=Path, help="rig to animate: .blend, .fbx, .glb or .bvh")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, help="the job's folder")
+    sub.add_argument("--stages", nargs="+", metavar="STAGE", choices=[stage.name for stage in pipeline.STAGES],
+                     default=JobConfig().stages, help=f"what to do, of {', '.join(JobConfig().stages)} (default: all)")
+    add_settings(sub, CaptureConfig)
+    add_settings(sub, TrainConfig)
+    add_settings(sub, SimulateConfig, leave_out=("seed",))
+    sub = command(serve)
+    sub.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    sub.add_argument("--parallel", type=int, default=1, metavar="N", help="jobs that may run at a time (default: 1)")
+    sub.add_argument("--max-upload", type=float, default=4.0, metavar="GIB",
+                     help="largest video that may be sent, in GiB (default: 4)")
+    sub = command(jobs)
+    sub.add_argument("job", nargs="?", metavar="ID", help="show this job: its id, the beginning of it, or its folder")
+    sub.add_argument("--cancel", metavar="ID", help="ask a job to stop")
+    sub.add_argument("--resume", metavar="ID", help="let a job go on; it starts when the server is free")
+    sub = command(demo)
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, default=Path("out/demo"),
+                     help="folder to write into (default: out/demo)")
+    sub.add_argument("--minutes", type=float, default=4.0, metavar="M", help="training time in minutes (default: 4)")
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)")
+    return top
+
+
+def _find_job(name: str) -> Job:
+    """Return the job with this id, beginning of an id, or folder."""
+    if (Path(name) / "job.json").is_file():
+        return Job(Path(name))
+    found = [job for job in all_jobs(jobs_folder()) if job.id.startswith(name)]
+    if len(found) != 1:
+        how = "No job" if not found else f"{len(found)} jobs"
+        raise SfvError(f"{how} '{name}' in '{jobs_folder()}'. See them all with: sfv jobs")
+    return found[0]
+
+
+def _job_line(job: Job) -> Report:
+    status = job.status()
+    return {"job": job.id, "name": job.config.name, "state": status.state, "error": status.error}
+
+
+def _files(folder: Path, names: tuple[str, ...] | list[str]) -> list[str]:
+    return [str(folder / name) for name in names if (folder / name).is_file()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
