@@ -41,7 +41,7 @@ class Backend:
     token: str
 
     def info(self) -> dict[str, Any]:
-        """Return version, gpu and extras; refuse another major version."""
+        """Return version, gpu, extras and max_upload (bytes); refuse another major version."""
         info = self._call("GET", "/v1/info")
         version = str(info.get("version"))
         if version.split(".")[0] != str(MAJOR_VERSION):
@@ -107,10 +107,14 @@ class Backend:
 
     def upload(self, path: Path | str) -> str:
         """Send a video to a backend on another machine; return what to give as the job's `video`."""
-        path = Path(path)
+        path, limit = Path(path), self.info()["max_upload"]
         try:
+            size = path.stat().st_size
+            if size > limit:
+                raise BackendError(f"'{path}' has {size / 2**20:.0f} MiB, larger than the backend takes "
+                                   f"({limit / 2**20:.0f} MiB). Shorten it, or start the backend with --max-upload.")
             with path.open("rb") as file:
-                headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
+                headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
                 return "sha256:" + self._call("POST", "/v1/videos", file, headers, timeout=600)["sha256"]
         except OSError as error:
             raise BackendError(f"Cannot read the video '{path}': {error.strerror}.") from error

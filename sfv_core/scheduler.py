@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from .jobs import ENDED, Job, all_jobs
+from .jobs import ENDED, Job, Status, all_jobs
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Scheduler:
 
     def __init__(self, root: Path, parallel: int = 1) -> None:
         self._root, self._parallel = root, parallel
-        self._workers: dict[Path, subprocess.Popen[bytes]] = {}
+        self._workers: dict[Path, tuple[subprocess.Popen[bytes], Status]] = {}
         self._ended: dict[Path, int] = {}
         self._news, self._stop = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
@@ -51,10 +51,12 @@ class Scheduler:
 
     def _round(self) -> None:
         """Bury dead workers, then start as many queued jobs as may run, the longest waiting first."""
-        for folder, process in list(self._workers.items()):
+        for folder, (process, found) in list(self._workers.items()):
             if _ended(process):
                 del self._workers[folder]
-                self._explain(Job(folder), process.returncode)
+                if Job(folder).status() == found:  # it is queued as before: the worker did not get to say anything
+                    text = f"The worker could not start (exit code {process.returncode}). See {Job(folder).log}"
+                    Job(folder).emit("state", state="failed", error=text)
         busy, queued = set(self._workers), []
         for job in all_jobs(self._root):
             end = job.events_end()
@@ -66,14 +68,9 @@ class Scheduler:
             elif status.state == "running":
                 busy.add(job.folder)
             elif job.folder not in busy and job.last("state") is not None:
-                queued.append((status.since, job))
-        for _, job in sorted(queued, key=lambda item: item[0])[:max(self._parallel - len(busy), 0)]:
-            self._workers[job.folder] = start_worker(job)
-
-    def _explain(self, job: Job, code: int) -> None:
-        """Say so in the job's events if its worker ended before it could say anything."""
-        if job.status().state == "queued" and not job.alive:
-            job.emit("state", state="failed", error=f"The worker could not start (exit code {code}). See {job.log}")
+                queued.append((status, job))
+        for status, job in sorted(queued, key=lambda item: item[0].since)[:max(self._parallel - len(busy), 0)]:
+            self._workers[job.folder] = start_worker(job), status
 
 
 def start_worker(job: Job) -> subprocess.Popen[bytes]:

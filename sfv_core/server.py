@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -75,14 +76,14 @@ def create_app(root: Path, videos: Path, token: str, scheduler: Scheduler, max_u
     _say_errors_plainly(app)
 
     def find(job_id: str) -> Job:
-        if not job_id.replace("-", "").replace("_", "").isalnum() or not (root / job_id / "job.json").is_file():
-            raise HTTPException(404, f"There is no job '{job_id}'.")
+        if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", job_id) or not (root / job_id / "job.json").is_file():
+            raise HTTPException(404, f"There is no job '{job_id[:64]}'.")
         return Job(root / job_id)
 
     @app.get("/v1/info")
     def info() -> Json:
         return {"version": __version__, "protocol": PROTOCOL, "pid": os.getpid(), "gpu": gpu(),
-                "extras": extras.installed()}
+                "max_upload": max_upload, "extras": extras.installed()}
 
     @app.post("/v1/videos", status_code=201)
     async def add_video(request: Request) -> Json:
