@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
+
 from retarget import Motion, Skeleton, kinematics, rotation
 
 from .channels import rotation_channels
@@ -34,20 +35,26 @@ class Channels:
 
 
 def skeleton_of(armature: bpy.types.Object, root: str | None = None) -> Skeleton:
-    """Return the armature's rest pose; `root` names the hips bone, else the top bone with the most below it."""
+    """Return the armature at rest; bones above the root, which the motion leaves alone, as they are posed now.
+
+    root: the hips bone; if not given, the top bone with the most bones below it.
+    """
     bones = _ordered(armature)
-    turn, scale = placement(armature)
-    rest = np.array([bone.matrix_local for bone in bones], float)
-    world = rotation.multiply(turn, rotation.from_matrix(rest[:, :3, :3]))
-    heads = rotation.rotate(turn, rest[:, :3, 3] * scale)
-    places = {bone.name: j for j, bone in enumerate(bones)}
-    parents = np.array([places[bone.parent.name] if bone.parent else -1 for bone in bones])
-    above = np.where((parents < 0)[:, None], rotation.IDENTITY, world[parents])
-    offsets = rotation.rotate(rotation.inverse(above), heads - np.where((parents < 0)[:, None], 0.0, heads[parents]))
+    names = [bone.name for bone in bones]
     top = root or max((b for b in bones if not b.parent), key=lambda b: len(b.children_recursive)).name
-    if top not in places:
-        raise AddonError(f"No bone '{top}' in '{armature.name}'. Bones: {', '.join(places)}.")
-    return Skeleton(tuple(places), parents, offsets, rotation.multiply(rotation.inverse(above), world), places[top])
+    if top not in names:
+        raise AddonError(f"No bone '{top}' in '{armature.name}'. Bones: {', '.join(names)}.")
+    turn, scale = placement(armature)
+    rest = np.array(_rest_matrices(armature, bones, top), float)
+    turns = rest[:, :3, :3] / np.linalg.norm(rest[:, :3, :3], axis=1, keepdims=True)
+    world = rotation.multiply(turn, rotation.from_matrix(turns))
+    heads = rotation.rotate(turn, rest[:, :3, 3] * scale)
+    parents = np.array([names.index(bone.parent.name) if bone.parent else -1 for bone in bones])
+    orphans = (parents < 0)[:, None]
+    above = np.where(orphans, rotation.IDENTITY, world[parents])
+    offsets = rotation.rotate(rotation.inverse(above), heads - np.where(orphans, 0.0, heads[parents]))
+    local = rotation.multiply(rotation.inverse(above), world)
+    return Skeleton(tuple(names), parents, offsets, local, names.index(top))
 
 
 def placement(armature: bpy.types.Object) -> tuple[np.ndarray, float]:
@@ -98,6 +105,32 @@ def _ordered(armature: bpy.types.Object) -> list[bpy.types.Bone]:
     return bones
 
 
+def _rest_matrices(armature: bpy.types.Object, bones: list[bpy.types.Bone], root: str) -> list[Matrix]:
+    """Return each bone's rest in armature space, below what is above the root as that is posed now."""
+    posed = {bone.name for bone in armature.data.bones[root].parent_recursive}
+    matrices: dict[str, Matrix] = {}
+    for bone in bones:
+        basis = _basis(armature.pose.bones[bone.name]) if bone.name in posed else Matrix()
+        matrices[bone.name] = _placed(bone, basis, matrices[bone.parent.name] if bone.parent else None)
+    return list(matrices.values())
+
+
+def _basis(bone: bpy.types.PoseBone) -> Matrix:
+    """Return the bone's own channels as a matrix; a connected bone has no location."""
+    basis = bone.matrix_basis.copy()
+    if bone.bone.use_connect:
+        basis.translation = Vector()
+    return basis
+
+
+def _placed(bone: bpy.types.Bone, basis: Matrix, parent: Matrix | None) -> Matrix:
+    """Return where the bone's channels put it in armature space, below its parent's matrix there."""
+    if parent is None:
+        return bone.convert_local_to_pose(basis, bone.matrix_local)
+    return bone.convert_local_to_pose(basis, bone.matrix_local, parent_matrix=parent,
+                                      parent_matrix_local=bone.parent.matrix_local)
+
+
 def _base(bone: bpy.types.PoseBone, parent: np.ndarray | None) -> np.ndarray:
     """Return the rotation in armature space that the bone has while its own channels are at rest. (4,) or (T, 4)."""
     rest = rotation.from_matrix(np.array(bone.bone.matrix_local, float)[:3, :3])
@@ -126,13 +159,7 @@ def _travel(armature: bpy.types.Object, motion: Motion, carrier: bpy.types.PoseB
 
 def _posed(bone: bpy.types.PoseBone, carrier: bpy.types.PoseBone, location: Vector) -> Matrix:
     """Return the bone's pose in armature space if `carrier` had this location and all above it stayed."""
-    basis = bone.matrix_basis.copy()
+    basis = _basis(bone)
     if bone == carrier:
         basis.translation = location
-    elif bone.bone.use_connect:
-        basis.translation = Vector()
-    if not bone.parent:
-        return bone.bone.convert_local_to_pose(basis, bone.bone.matrix_local)
-    return bone.bone.convert_local_to_pose(basis, bone.bone.matrix_local,
-                                           parent_matrix=_posed(bone.parent, carrier, location),
-                                           parent_matrix_local=bone.parent.bone.matrix_local)
+    return _placed(bone.bone, basis, _posed(bone.parent, carrier, location) if bone.parent else None)

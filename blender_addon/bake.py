@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
+
 from retarget import Motion, rotation
 
 from .armature import Channels, channels_of

@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 from mathutils import Euler, Matrix
+
 from retarget import Motion, Skeleton, rotation
 
 # name: (parent, head, tail) in m; the left side, mirrored for the right.

@@ -1,0 +1,58 @@
+"""Pictures side by side, with the video's at the same moments above them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retarget.whole import written_whole
+
+from .extras import needing
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LINE = 14
+"""Height of the line of text under the pictures in px."""
+
+
+def contact_sheet(pictures: Sequence[Path], times: Sequence[float], out: Path, video: Path | None = None) -> None:
+    """Write one PNG: a column for each picture with its time in s, the video's frame of that time on top."""
+    with needing("pose"):
+        from PIL import Image, ImageDraw
+    below = [Image.open(path).convert("RGB") for path in pictures]
+    width = below[0].width
+    above = [picture.resize((width, round(picture.height * width / picture.width)))
+             for picture in (_moments(video, times) if video else [])]
+    top = max((picture.height for picture in above), default=0)
+    sheet = Image.new("RGB", (width * len(below), top + below[0].height + LINE), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, picture in enumerate(above):
+        sheet.paste(picture, (column * width, 0))
+    for column, (picture, time) in enumerate(zip(below, times, strict=True)):
+        sheet.paste(picture, (column * width, top))
+        draw.text((column * width + 4, top + picture.height + 1), f"{time:.2f} s", fill="black")
+    with written_whole(out) as temporary:
+        sheet.save(temporary)
+
+
+def _moments(video: Path, times: Sequence[float]) -> list[Image]:
+    """Return the video's frames nearest to rising times in s."""
+    from PIL import Image
+
+    from . import video as videos
+
+    found: list[tuple[float, Image]] = []
+    wanted = list(times)
+    last = None
+    for frame in videos.frames(videos.open_video(video)):
+        while wanted and frame.time_s >= wanted[0]:
+            nearer = last if last and wanted[0] - last.time_s < frame.time_s - wanted[0] else frame
+            found.append((wanted.pop(0), Image.fromarray(nearer.rgb)))
+        if not wanted:
+            break
+        last = frame
+    if last is not None:
+        found += [(time, Image.fromarray(last.rgb)) for time in wanted]
+    return [picture for _, picture in found]
