@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,9 +14,14 @@ from .kinematics import rest_pose
 from .motion import Skeleton
 from .roles import FINGERS, SIDES, path_down
 
-_LIMBS = (("UpperArm", "LowerArm"), ("LowerArm", "Hand"), ("UpperLeg", "LowerLeg"), ("LowerLeg", "Foot"))
+_LIMBS = (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot"))
+_HAND = ("Hand", *(f"{finger}{i}" for finger in FINGERS for i in (1, 2, 3)))
 _STANDING = (-0.02, 0.15)
 """Range of the lowest joint's height over z = 0, in hip heights, in which a body stands on z = 0."""
+_SPLAYED = float(np.radians(15.0))
+"""Splay of a leg at rest, in rad, from which on its foot may have been rolled with it."""
+_TILTED = float(np.radians(20.0))
+"""Lean of a whole body at rest, in rad, from which on it is set upright; a natural stance leans less."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,10 @@ class Body:
 
     @cached_property
     def pose(self) -> tuple[np.ndarray, np.ndarray]:
-        """World positions (J, 3) m and rotations (J, 4) at rest."""
-        return rest_pose(self.skeleton)
+        """World positions (J, 3) m and rotations (J, 4) at rest, set upright where the whole body rests tilted."""
+        place, turn = rest_pose(self.skeleton)
+        upright = self._upright(place)
+        return rotation.rotate(upright, place), rotation.multiply(upright, turn)
 
     @cached_property
     def up(self) -> np.ndarray:
@@ -41,9 +49,7 @@ class Body:
         for role in ("Foot", "LowerLeg"):
             feet = self.mean(role)
             if feet is not None:
-                way = self.pose[0][self.hips] - feet
-                largest = int(np.argmax(np.abs(way)))
-                return np.sign(way[largest]) * np.eye(3)[largest]
+                return _nearest_axis(self.pose[0][self.hips] - feet)
         return np.array([0.0, 0.0, 1.0])
 
     @cached_property
@@ -64,20 +70,16 @@ class Body:
 
     @cached_property
     def hip_height(self) -> float:
-        """Height of the hips over the lowest mapped joint at rest in m."""
-        return float(self.pose[0][self.hips] @ self.up) - self._lowest
+        """Height of the hips over the lowest mapped joint at rest in m, over the lowest of all without feet."""
+        joints = self.joints if self.mean("Foot") is not None else range(len(self.skeleton))
+        return float((self.pose[0][self.hips] - self.pose[0][list(joints)]).dot(self.up).max())
 
     @cached_property
-    def on_floor(self) -> bool:
-        """Whether the body stands on z = 0: its feet, or its lowest joint at all, are about there."""
+    def standing_height(self) -> float | None:
+        """Height of the hips over z = 0 at rest in m; None where the body does not stand there."""
+        height = float(self.pose[0][self.hips] @ self.up)
         low, high = (part * self.hip_height for part in _STANDING)
-        return any(low <= lowest <= high for lowest in (self._lowest, float(np.min(self.pose[0] @ self.up))))
-
-    @cached_property
-    def floor(self) -> float:
-        """Height of the floor in m: 0 for a body that stands on it or has its hips about the origin."""
-        about_origin = abs(self.pose[0][self.hips] @ self.up) < 0.5 * self.hip_height
-        return 0.0 if self.on_floor or about_origin else self._lowest
+        return height if low <= height - self.hip_height <= high else None
 
     @cached_property
     def stands(self) -> bool:
@@ -88,14 +90,29 @@ class Body:
         way = self.pose[0][top] - self.pose[0][self.hips]
         return bool(way @ self.up >= -0.3 * np.linalg.norm(way))
 
-    @cached_property
-    def _lowest(self) -> float:
-        return float(np.min(self.pose[0][list(self.joints)] @ self.up))
+    def path(self, ancestor: int, joint: int) -> tuple[int, ...] | None:
+        """Return the joints from below one joint down to another; None where the one is not above the other."""
+        return path_down(self.skeleton.parents, ancestor, joint)
 
     def mean(self, role: str) -> np.ndarray | None:
         """Return the mean rest position of the role's joints of both sides."""
         there = [self.pose[0][self.roles[side + role]] for side in SIDES if side + role in self.roles]
         return np.mean(there, axis=0) if there else None
+
+    def _upright(self, place: np.ndarray) -> np.ndarray:
+        """Return the rotation (4,) that stands a rest pose up which is tilted as a whole; place: (J, 3) m."""
+        feet = [place[self.roles[side + "Foot"]] for side in SIDES if side + "Foot" in self.roles]
+        if len(feet) < 2 or not {"Head", "LeftUpperLeg", "RightUpperLeg"} <= set(self.roles):
+            return rotation.IDENTITY
+        ways = np.array([place[self.roles["Head"]] - place[self.hips], place[self.hips] - np.mean(feet, axis=0)])
+        ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-9)
+        tilt = rotation.between(ways.sum(axis=0), _nearest_axis(ways.sum(axis=0)))
+        bent = rotation.angle(rotation.between(ways[0], ways[1]), rotation.IDENTITY)
+        if rotation.angle(tilt, rotation.IDENTITY) < _TILTED or bent > _TILTED:
+            return rotation.IDENTITY
+        left = rotation.rotate(tilt, place[self.roles["LeftUpperLeg"]] - place[self.roles["RightUpperLeg"]])
+        left -= np.dot(left, up := _nearest_axis(ways.sum(axis=0))) * up
+        return rotation.multiply(rotation.between(left, _nearest_axis(left)), tilt)
 
     def direction(self, role: str, end: str) -> np.ndarray | None:
         """Return the unit vector from one role's joint to another's at rest; None where one is missing."""
@@ -107,11 +124,11 @@ class Body:
 
 
 def scale_between(source: Body, target: Body) -> float:
-    """Return the ratio of hip heights, over the floor where both bodies show it and over the feet where not."""
-    heights = (source.hip_height, target.hip_height)
-    if source.on_floor and target.on_floor:
-        heights = tuple(float(body.pose[0][body.hips] @ body.up) for body in (source, target))
-    return heights[1] / heights[0] if min(heights) > 1e-9 else 1.0
+    """Return the ratio of hip heights, over the floor where both bodies stand on it and over the feet if not."""
+    ours, theirs = source.hip_height, target.hip_height
+    if source.standing_height is not None and target.standing_height is not None:
+        ours, theirs = source.standing_height, target.standing_height
+    return theirs / ours if min(ours, theirs) > 1e-9 else 1.0
 
 
 def facing_between(source: Body, target: Body) -> np.ndarray:
@@ -125,33 +142,34 @@ def facing_between(source: Body, target: Body) -> np.ndarray:
     return rotation.IDENTITY if ours is None or theirs is None else rotation.from_matrix(theirs @ ours.T)
 
 
-def alignments(source: Body, target: Body, facing: np.ndarray, over: float) -> dict[int, np.ndarray]:
+def alignments(source: Body, target: Body, facing: np.ndarray) -> dict[int, np.ndarray]:
     """Return by target joint the world rotation (4,) that takes its rest to the pose the source rests in.
 
-    Only limbs whose directions differ by more than `over` rad are aligned; a hand goes with its forearm. Feet rest
-    flat in nearly all rigs, whatever the legs do, and stay; a foot that was rolled outwards with its leg is put flat.
+    Arms and legs are brought to the source's directions, a hand goes with its forearm. Hips, spine and shoulders stay:
+    where their joints sit in the body differs more between rigs than how they stand. Feet rest flat in nearly all
+    rigs, whatever the legs do, and stay; a foot that was rolled outwards with its leg is put flat.
     """
     aligned: dict[int, np.ndarray] = {}
+
+    def align(turn: np.ndarray, *roles: str) -> None:
+        aligned.update({target.roles[role]: turn for role in roles if role in target.roles})
+
     for side in SIDES:
-        for role, end in _LIMBS:
-            ours, theirs = source.direction(side + role, side + end), target.direction(side + role, side + end)
-            if ours is None or theirs is None:
-                continue
-            turn = rotation.between(theirs, rotation.rotate(facing, ours))
-            if rotation.angle(turn, rotation.IDENTITY) > over:
-                aligned[target.roles[side + role]] = turn
-        forearm = aligned.get(target.roles.get(side + "LowerArm", -1))
-        if forearm is not None:
-            ends = ("Hand", *(f"{finger}{i}" for finger in FINGERS for i in (1, 2, 3)))
-            aligned.update({target.roles[side + end]: forearm for end in ends if side + end in target.roles})
-        ours = rotation.multiply(rotation.multiply(facing, _foot_roll(source, side, over)), rotation.inverse(facing))
-        roll = rotation.multiply(ours, rotation.inverse(_foot_roll(target, side, over)))
-        if rotation.angle(roll, rotation.IDENTITY) > 1e-6:
-            aligned.update({target.roles[side + end]: roll for end in ("Foot", "Toes") if side + end in target.roles})
+        for limb in _LIMBS:
+            turn = rotation.IDENTITY
+            for role, end in pairwise(limb):
+                ours, theirs = source.direction(side + role, side + end), target.direction(side + role, side + end)
+                if ours is not None and theirs is not None:
+                    turn = rotation.between(theirs, rotation.rotate(facing, ours))
+                align(turn, side + role)
+            if limb[-1] == "Hand":
+                align(turn, *(side + role for role in _HAND))
+        roll = rotation.multiply(rotation.multiply(facing, _foot_roll(source, side)), rotation.inverse(facing))
+        align(rotation.multiply(roll, rotation.inverse(_foot_roll(target, side))), side + "Foot", side + "Toes")
     return aligned
 
 
-def _foot_roll(body: Body, side: str, over: float) -> np.ndarray:
+def _foot_roll(body: Body, side: str) -> np.ndarray:
     """Return how far a foot was rolled outwards together with a splayed leg at rest, (4,).
 
     Skeletons from optical capture (CMU's) splay the legs at rest and keep the foot in the leg's own plane; a foot
@@ -165,7 +183,7 @@ def _foot_roll(body: Body, side: str, over: float) -> np.ndarray:
     roll = rotation.between(-body.up, splayed)
     across = np.cross(splayed, forward)
     out_of_plane = abs(np.dot(foot, across)) / max(np.linalg.norm(across), 1e-9)
-    if rotation.angle(roll, rotation.IDENTITY) <= over or out_of_plane > np.sin(np.radians(1.0)):
+    if rotation.angle(roll, rotation.IDENTITY) <= _SPLAYED or out_of_plane > np.sin(np.radians(1.0)):
         return rotation.IDENTITY
     return roll
 
@@ -180,8 +198,14 @@ def chain_fractions(body: Body, chain: tuple[int, ...], end: np.ndarray) -> np.n
 def chain_end(body: Body, last: int) -> np.ndarray:
     """Return where a spine that ends with joint `last` passes on to neck or arms at rest, (3,) m."""
     head = body.roles.get("Head")
-    above = path_down(body.skeleton, last, head) if head is not None else None
+    above = body.path(last, head) if head is not None else None
     if above:
         return body.pose[0][above[0]]
     arms = body.mean("UpperArm")
     return arms if arms is not None else body.pose[0][last]
+
+
+def _nearest_axis(way: np.ndarray) -> np.ndarray:
+    """Return the axis of the world nearest to a direction, (3,)."""
+    largest = int(np.argmax(np.abs(way)))
+    return np.sign(way[largest]) * np.eye(3)[largest]

@@ -54,6 +54,29 @@ class Roles:
         return 0.9 if self.scheme == "general" else 1.0
 
 
+@dataclass(frozen=True)
+class _Tree:
+    """The joints that may have roles, and how they hang together."""
+
+    names: tuple[str, ...]
+    parents: np.ndarray
+    words: dict[int, tuple[str | None, str, str]]
+    """Side, words and digits of each joint's name."""
+    notes: tuple[str, ...] = ()
+
+    def below(self, ancestor: int, joint: int) -> bool:
+        """Say whether a joint hangs below another."""
+        return bool(path_down(self.parents, ancestor, joint))
+
+    def highest(self, joints: list[int]) -> int:
+        """Return the joint nearest to the top."""
+        return min(joints, key=self.depth)
+
+    def depth(self, joint: int) -> int:
+        """Count the joints from the top of the tree."""
+        return len(path_down(self.parents, -1, joint) or ())
+
+
 @cache
 def preset(name: str) -> dict[str, list[str]]:
     """Read the words of a naming scheme: role without side → words in order of preference."""
@@ -76,55 +99,62 @@ def parse_name(name: str) -> tuple[str | None, str, str]:
 
 def find_roles(skeleton: Skeleton) -> Roles:
     """Find the role of each joint that names and tree reveal."""
-    names = skeleton.names
-    if all(_COUNTED.search(name) for name in names):
-        names = tuple(_COUNTED.sub("", name) for name in names)
-    parsed = {j: parse_name(name) for j, name in enumerate(names)}
-    deform = [j for j, name in enumerate(skeleton.names) if name.startswith("DEF-")]
-    if len(deform) >= 10:
-        parsed = {j: parsed[j] for j in deform}
-    found = {name: _named(skeleton, parsed, preset(name)) for name in PRESETS}
+    tree = _tree(skeleton)
+    found = {name: _named(tree, preset(name)) for name in PRESETS}
     scheme = max(PRESETS, key=lambda name: len(found[name]))
-    joints, notes = _consistent(skeleton, found[scheme])
+    joints, notes = _consistent(tree, found[scheme])
     joints, swapped = _true_sides(skeleton, joints)
-    joints.update(_fingers(skeleton, parsed, preset(scheme), joints))
+    joints.update(_fingers(tree, preset(scheme), joints))
     if "Head" not in joints:
-        joints.update(_head_by_spine(skeleton, parsed, joints))
-    joints, hips_notes = _hips(skeleton, joints)
-    spine, neck = _trunk(skeleton, joints)
-    return Roles(scheme, joints, spine, neck, (*notes, *swapped, *hips_notes))
+        joints.update(_head_by_spine(tree, joints))
+    joints, hips_notes = _hips(tree, joints)
+    spine, neck = _trunk(tree, joints)
+    return Roles(scheme, joints, spine, neck, (*tree.notes, *notes, *swapped, *hips_notes))
 
 
-def path_down(skeleton: Skeleton, ancestor: int, joint: int) -> tuple[int, ...] | None:
+def path_down(parents: np.ndarray, ancestor: int, joint: int) -> tuple[int, ...] | None:
     """Return the joints from below `ancestor` down to `joint`; None where one is not above the other."""
     path: list[int] = []
     while joint >= 0 and joint != ancestor:
         path.insert(0, joint)
-        joint = int(skeleton.parents[joint])
+        joint = int(parents[joint])
     return tuple(path) if joint == ancestor else None
 
 
-def _depth(skeleton: Skeleton, joint: int) -> int:
-    return len(path_down(skeleton, -1, joint) or ())
+def _tree(skeleton: Skeleton) -> _Tree:
+    """Read the names; in a generated Rigify rig only deform bones count, joined past the bones that move them."""
+    names = skeleton.names
+    if all(_COUNTED.search(name) for name in names):
+        names = tuple(_COUNTED.sub("", name) for name in names)
+    words = {j: parse_name(name) for j, name in enumerate(names)}
+    deform = {name.removeprefix("DEF-"): j for j, name in enumerate(names) if name.startswith("DEF-")}
+    if len(deform) < 10:
+        return _Tree(names, skeleton.parents, words)
+    parents = skeleton.parents.copy()
+    for j in deform.values():
+        while parents[j] >= 0 and (parents[j] == j or not names[parents[j]].startswith("DEF-")):
+            above = deform.get(names[parents[j]].removeprefix("ORG-"), j)
+            parents[j] = above if above != j else skeleton.parents[parents[j]]
+    note = "This is a generated Rigify rig, whose controls move the bones; keys on the bones themselves have no effect."
+    return _Tree(names, parents, {j: words[j] for j in deform.values()}, (note,))
 
 
-def _named(skeleton: Skeleton, parsed: dict[int, tuple[str | None, str, str]],
-           words: dict[str, list[str]]) -> dict[str, int]:
+def _named(tree: _Tree, words: dict[str, list[str]]) -> dict[str, int]:
     """Find hips, head and limbs by a scheme's words; the joint nearest to the top wins."""
     joints: dict[str, int] = {}
     wanted = [(role, None, role) for role in ("Hips", "Head")]
     wanted += [(f"{side}{role}", side, role) for side in SIDES for role in LIMBS]
     for key, side, role in wanted:
         for word in words[role]:
-            fits = [j for j, (s, base, digits) in parsed.items()
+            fits = [j for j, (s, base, digits) in tree.words.items()
                     if s == side and word in (base, base + digits) and j not in joints.values()]
             if fits:
-                joints[key] = min(fits, key=lambda j: _depth(skeleton, j))
+                joints[key] = tree.highest(fits)
                 break
     return joints
 
 
-def _consistent(skeleton: Skeleton, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
+def _consistent(tree: _Tree, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
     """Drop limb joints that do not hang below the joint before them, as feet that are IK controls do not."""
     kept, notes = dict(joints), []
     for side in SIDES:
@@ -134,9 +164,9 @@ def _consistent(skeleton: Skeleton, joints: dict[str, int]) -> tuple[dict[str, i
                 joint = kept.get(side + role)
                 if joint is None:
                     continue
-                if above is not None and path_down(skeleton, above, joint) is None:
+                if above is not None and not tree.below(above, joint):
                     del kept[side + role]
-                    notes.append(f"'{skeleton.names[joint]}' is not below '{skeleton.names[above]}', as a control "
+                    notes.append(f"'{tree.names[joint]}' is not below '{tree.names[above]}', as a control "
                                  "is: left out.")
                 else:
                     above = joint
@@ -161,8 +191,7 @@ def _true_sides(skeleton: Skeleton, joints: dict[str, int]) -> tuple[dict[str, i
     return swapped, ["The toes show that 'left' in the names is the character's right: sides exchanged."]
 
 
-def _fingers(skeleton: Skeleton, parsed: dict[int, tuple[str | None, str, str]], words: dict[str, list[str]],
-             joints: dict[str, int]) -> dict[str, int]:
+def _fingers(tree: _Tree, words: dict[str, list[str]], joints: dict[str, int]) -> dict[str, int]:
     """Find up to three joints of each finger below its hand, outwards."""
     fingers: dict[str, int] = {}
     for side in SIDES:
@@ -170,16 +199,16 @@ def _fingers(skeleton: Skeleton, parsed: dict[int, tuple[str | None, str, str]],
         if hand is None:
             continue
         for finger in FINGERS:
-            fits = [j for j, (_, base, digits) in parsed.items()
-                    if {base, base + digits} & set(words[finger]) and path_down(skeleton, hand, j)]
-            fits.sort(key=lambda j: _depth(skeleton, j))
+            fits = [j for j, (_, base, digits) in tree.words.items()
+                    if {base, base + digits} & set(words[finger]) and tree.below(hand, j)]
+            fits.sort(key=tree.depth)
             fingers.update({f"{side}{finger}{i + 1}": j for i, j in enumerate(fits[:3])})
     return fingers
 
 
-def _meeting(skeleton: Skeleton, joints: list[int]) -> int:
+def _meeting(tree: _Tree, joints: list[int]) -> int:
     """Return the lowest joint that carries all of the joints; −1 where there is none."""
-    paths = [(path_down(skeleton, -1, j) or ()) for j in joints]
+    paths = [(path_down(tree.parents, -1, j) or ()) for j in joints]
     common = -1
     for level in zip(*paths, strict=False):
         if len(set(level)) > 1:
@@ -194,35 +223,34 @@ def _arms(joints: dict[str, int]) -> list[int]:
     return [first[0] for first in firsts if first]
 
 
-def _head_by_spine(skeleton: Skeleton, parsed: dict[int, tuple[str | None, str, str]],
-                   joints: dict[str, int]) -> dict[str, int]:
+def _head_by_spine(tree: _Tree, joints: dict[str, int]) -> dict[str, int]:
     """Take the last joint called spine or neck above the shoulders as the head, as in Rigify."""
     arms = _arms(joints)
-    chest = _meeting(skeleton, arms) if len(arms) == 2 else -1
-    fits = [j for j, (side, base, _) in parsed.items()
-            if side is None and base in ("spine", "neck") and chest >= 0 and path_down(skeleton, chest, j)]
-    return {"Head": max(fits, key=lambda j: _depth(skeleton, j))} if fits else {}
+    chest = _meeting(tree, arms) if len(arms) == 2 else -1
+    fits = [j for j, (side, base, _) in tree.words.items()
+            if side is None and base in ("spine", "neck") and chest >= 0 and tree.below(chest, j)]
+    return {"Head": max(fits, key=tree.depth)} if fits else {}
 
 
-def _hips(skeleton: Skeleton, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
+def _hips(tree: _Tree, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
     """Keep the named hips where they carry legs and head; otherwise take the joint that does."""
     carried = [joints[role] for role in ("LeftUpperLeg", "RightUpperLeg", "Head") if role in joints]
-    meeting = _meeting(skeleton, carried) if len(carried) >= 2 else -1
+    meeting = _meeting(tree, carried) if len(carried) >= 2 else -1
     named = joints.get("Hips")
-    if meeting < 0 or (named is not None and path_down(skeleton, named, meeting) is not None):
+    if meeting < 0 or named == meeting or (named is not None and tree.below(named, meeting)):
         return joints, []
-    note = [] if named is None else [f"'{skeleton.names[named]}' does not carry both legs and the head; "
-                                     f"'{skeleton.names[meeting]}' does and is taken as the hips."]
+    note = [] if named is None else [f"'{tree.names[named]}' does not carry both legs and the head; "
+                                     f"'{tree.names[meeting]}' does and is taken as the hips."]
     return {**joints, "Hips": meeting}, note
 
 
-def _trunk(skeleton: Skeleton, joints: dict[str, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _trunk(tree: _Tree, joints: dict[str, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the joints of spine and neck between hips and head; they part where the arms begin."""
     hips, head, arms = joints.get("Hips"), joints.get("Head"), _arms(joints)
     if hips is None or (head is None and not arms):
         return (), ()
     upper = [*arms, head] if head is not None else arms
-    chest = _meeting(skeleton, upper) if len(upper) > 1 else int(skeleton.parents[upper[0]])
-    spine = path_down(skeleton, hips, chest) or ()
-    neck = path_down(skeleton, chest, head) if head is not None else ()
+    chest = _meeting(tree, upper) if len(upper) > 1 else int(tree.parents[upper[0]])
+    spine = path_down(tree.parents, hips, chest) or ()
+    neck = path_down(tree.parents, chest, head) if head is not None else ()
     return spine, (neck or ())[:-1]

@@ -13,17 +13,15 @@ _TINY = 1e-12
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Compose: rotate by `b`, then by `a`. (..., 4), (..., 4) → (..., 4)."""
-    aw, ax, ay, az = np.moveaxis(np.asarray(a, float), -1, 0)
-    bw, bx, by, bz = np.moveaxis(np.asarray(b, float), -1, 0)
-    return np.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        axis=-1,
-    )
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    aw, ax, ay, az = (a[..., i] for i in range(4))
+    bw, bx, by, bz = (b[..., i] for i in range(4))
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    product[..., 0] = aw * bw - ax * bx - ay * by - az * bz
+    product[..., 1] = aw * bx + ax * bw + ay * bz - az * by
+    product[..., 2] = aw * by - ax * bz + ay * bw + az * bx
+    product[..., 3] = aw * bz + ax * by - ay * bx + az * bw
+    return product
 
 
 def inverse(q: np.ndarray) -> np.ndarray:
@@ -41,9 +39,14 @@ def normalize(q: np.ndarray) -> np.ndarray:
 def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Rotate vectors. (..., 4), (..., 3) → (..., 3)."""
     q, v = np.asarray(q, float), np.asarray(v, float)
-    axis = q[..., 1:]
-    t = 2.0 * np.cross(axis, v)
-    return v + q[..., :1] * t + np.cross(axis, t)
+    w, x, y, z = (q[..., i] for i in range(4))
+    vx, vy, vz = (v[..., i] for i in range(3))
+    tx, ty, tz = 2 * (y * vz - z * vy), 2 * (z * vx - x * vz), 2 * (x * vy - y * vx)
+    turned = np.empty((*np.broadcast_shapes(q.shape[:-1], v.shape[:-1]), 3))
+    turned[..., 0] = vx + w * tx + y * tz - z * ty
+    turned[..., 1] = vy + w * ty + z * tx - x * tz
+    turned[..., 2] = vz + w * tz + x * ty - y * tx
+    return turned
 
 
 def from_rotvec(r: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Motion on one skeleton → the same motion on another: rest-pose-compensated transfer of world rotations.
 
 How far each source joint has turned in the world since its rest pose, which does not depend on how its axes lie, is
-applied to the target's rest pose. Limbs that rest in another direction (an A-pose against a T-pose) are first brought
-to the source's; spines of different length share the turn by arc length; the hips' path is scaled about the floor
-by the ratio of hip heights.
+applied to the target's rest pose. Limbs that rest in another direction, as in an A-pose against a T-pose, are first
+brought to the source's; spines of different length share the turn by arc length; the hips' path is scaled about the
+floor by the ratio of hip heights.
 
-The floor is z = 0 of the motion's world. A skeleton that rests elsewhere, neither standing on z = 0 nor with its hips
-about the origin as in many BVH files, has the floor under its lowest mapped joint (its feet) at rest.
+The floor is z = 0, before and after, wherever a skeleton rests: BVH files and glTF rigs rest with their hips at the
+origin or below the floor that they walk on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .kinematics import world_poses
 from .mapping import BoneMap
 from .motion import Motion, Skeleton
 from .rest import Body, alignments, chain_end, chain_fractions, facing_between, scale_between
-from .roles import SPINE, path_down
+from .roles import SPINE
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,6 @@ class Options:
     """Way of the target's hips per way of the source's; None: the ratio of hip heights at rest."""
     in_place: bool = False
     """Keep the hips where they start over the ground; they still move up and down."""
-    align_limbs_over: float = float(np.radians(15.0))
-    """Bring limbs to the source's rest direction where the two differ by more than this angle in rad."""
 
 
 def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Options | None = None) -> Motion:
@@ -50,7 +48,7 @@ def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Optio
     driven = {bone: delta[joint] for joint, bone in zip(ours.joints, theirs.joints, strict=True)}
     driven.update(_spine(ours, theirs, delta))
     driven.update(_neck(ours, theirs, delta))
-    aligned = alignments(ours, theirs, facing, options.align_limbs_over)
+    aligned = alignments(ours, theirs, facing)
     rotations = _local_rotations(theirs, driven, aligned, len(motion))
     root_pos = _root_path(positions[:, ours.hips], ours, theirs, facing, options)
     return replace(motion, skeleton=replace(target, root=theirs.hips), root_pos=root_pos, rotations=rotations,
@@ -85,7 +83,7 @@ def _spine(ours: Body, theirs: Body, delta: dict[int, np.ndarray]) -> dict[int, 
     ends = [_top_of_spine(body) for body in (ours, theirs)]
     if ends[0] is None or ends[1] is None:
         return {}
-    chains = [path_down(ours.skeleton, ours.hips, ends[0]), path_down(theirs.skeleton, theirs.hips, ends[1])]
+    chains = [ours.path(ours.hips, ends[0]), theirs.path(theirs.hips, ends[1])]
     if not chains[0] or not chains[1] or len(chains[0]) == len(chains[1]):
         return {}
     along = [chain_fractions(body, chain, chain_end(body, chain[-1]))
@@ -102,7 +100,7 @@ def _neck(ours: Body, theirs: Body, delta: dict[int, np.ndarray]) -> dict[int, n
     heads = [body.roles.get("Head") for body in (ours, theirs)]
     if tops[0] is None or tops[1] is None or heads[0] is None or heads[1] is None:
         return {}
-    chains = [path_down(ours.skeleton, tops[0], heads[0]), path_down(theirs.skeleton, tops[1], heads[1])]
+    chains = [ours.path(tops[0], heads[0]), theirs.path(tops[1], heads[1])]
     if not chains[0] or not chains[1] or len(chains[0]) == len(chains[1]):
         return {}
     (*neck, head), bones = chains[0], chains[1][:-1]
@@ -154,7 +152,7 @@ def _local_rotations(body: Body, driven: dict[int, np.ndarray], aligned: dict[in
 def _root_path(path: np.ndarray, ours: Body, theirs: Body, facing: np.ndarray, options: Options) -> np.ndarray:
     """Scale the hips' path about the floor and turn it to the target's facing. (T, 3) m → (T, 3) m."""
     scale = scale_between(ours, theirs) if options.root_scale is None else options.root_scale
-    root = rotation.rotate(facing, (path - ours.floor * ours.up) * scale) + theirs.floor * theirs.up
+    root = rotation.rotate(facing, path * scale)
     if options.in_place:
         height = np.outer(root @ theirs.up, theirs.up)
         root = height + (root - height)[0]
