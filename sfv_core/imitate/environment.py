@@ -1,0 +1,137 @@
+"""Many characters that try to imitate one reference, each in a world of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfv_core.character.character import Character
+from sfv_core.imitate.observation import View, heading, observe
+from sfv_core.imitate.posture import Posture, posture
+from sfv_core.imitate.reference import Reference
+from sfv_core.imitate.reward import reward
+from sfv_core.imitate.start import Start, anywhere
+from sfv_core.physics.engine import PHYSICS_RATE, Engine, State
+
+CONTROL_RATE = 30
+"""Actions per second."""
+SUBSTEPS = PHYSICS_RATE // CONTROL_RATE
+EPISODE = 20 * CONTROL_RATE
+"""Longest episode in control steps."""
+ACTION_SCALE = 0.5
+"""How far in rad an action of 1 moves a joint's target from the reference."""
+LEAD = PHYSICS_RATE // 30
+"""Ticks by which the target is ahead: it is where the reference will be when the action ends."""
+FARTHEST_LINK, FARTHEST_ROOT = 0.5, 1.0
+"""An episode fails when a link is this far in m from its place relative to the root, or in the world."""
+_TRUNK = ("pelvis", "spine3", "neck", "left_shoulder", "right_shoulder")
+_LOWEST = 0.12
+"""It also fails when the trunk comes this close in m to the ground where the reference's is 25 cm higher."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step brought, each of shape (N,)."""
+
+    rewards: np.ndarray
+    failed: np.ndarray
+    """The episode ended in a fall or far from the reference; the reward is 0 from here on."""
+    cut: np.ndarray
+    """The episode ended by the clock or with the clip; it could have gone on."""
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Whether a new episode must start."""
+        return self.failed | self.cut
+
+
+class Environment:
+    """N worlds; actions are offsets from the reference's joint coordinates (a residual policy)."""
+
+    def __init__(self, engine: Engine, reference: Reference, generator: np.random.Generator) -> None:
+        """Start an episode in every world."""
+        self.engine, self.reference, self.generator = engine, reference, generator
+        self.character: Character = engine.character
+        self.broken = 0
+        """Worlds that had to be started anew because the physics gave values that are not numbers."""
+        self._trunk = [self.character.index(name) for name in _TRUNK]
+        self._ticks = np.zeros(engine.worlds, int)
+        self._steps = np.zeros(engine.worlds, int)
+        self._origins = np.zeros((engine.worlds, 3))
+        self.reset(np.arange(engine.worlds))
+
+    def reset(self, ids: np.ndarray, start: Start = anywhere) -> None:
+        """Start new episodes in the worlds `ids` (K,), at the world's origin."""
+        ticks = start(self.reference, len(ids), self.generator)
+        self._ticks[ids], self._steps[ids] = ticks, 0
+        state = self.reference.state[ticks]
+        self._origins[ids] = -state.positions[:, 0] * np.array([1.0, 1.0, 0.0])
+        self.engine.reset(ids, _moved(state, self._origins[ids]))
+        self._look()
+
+    def step(self, actions: np.ndarray, ids: np.ndarray | None = None) -> Outcome:
+        """Act for 1/30 s in the worlds `ids` (all if not given); actions (N, C). Ended episodes wait for `reset`."""
+        rows, _ = self.reference.lookup(self._ticks + LEAD)
+        self.engine.step(self.reference.coordinates[rows] + ACTION_SCALE * actions, SUBSTEPS, ids)
+        moving = np.arange(self.engine.worlds) if ids is None else ids
+        self._ticks[moving] += SUBSTEPS
+        self._steps[moving] += 1
+        broken = np.flatnonzero(~self.engine.read().finite())
+        if len(broken):
+            self._mend(broken)
+        self._look()
+        rewards, failed = reward(self.now, self.goal, self.character), self._fails()
+        failed[broken] = True
+        rewards[failed] = 0.0
+        over = self._steps >= EPISODE
+        if not self.reference.loop:
+            over |= self._ticks >= self.reference.last
+        return Outcome(rewards, failed, over & ~failed)
+
+    def observe(self) -> np.ndarray:
+        """Return what the policy sees, float32 of shape (N, D)."""
+        rows, _ = self.reference.lookup(self._ticks)
+        ahead, _ = self.reference.lookup(self._ticks + LEAD)
+        error = self.reference.coordinates[ahead] - self.character.to_coordinates(self.now.local)
+        to_heading = heading(self.now.state.rotations[:, 0])[:, None]
+        return observe(View(self.now, self.goal, rows / self.reference.last, self.reference.loop, error, to_heading))
+
+    @property
+    def ticks(self) -> np.ndarray:
+        """Reference tick of each world since its first cycle's start, shape (N,)."""
+        return self._ticks.copy()
+
+    def remaining(self) -> np.ndarray:
+        """Return how many steps each world's episode still has, shape (N,)."""
+        steps = EPISODE - self._steps
+        if self.reference.loop:
+            return steps
+        return np.minimum(steps, -(-(self.reference.last - self._ticks) // SUBSTEPS))
+
+    def _look(self) -> None:
+        """Take in the state and the reference at this moment."""
+        self.now: Posture = posture(self.character, self.engine.read())
+        rows, shift = self.reference.lookup(self._ticks)
+        state = _moved(self.reference.state[rows], self._origins + shift)
+        self.goal: Posture = posture(self.character, state,
+                                     (self.reference.local[rows], self.reference.local_spins[rows]))
+
+    def _mend(self, ids: np.ndarray) -> None:
+        """Put worlds whose physics broke back onto the reference."""
+        self.broken += len(ids)
+        rows, shift = self.reference.lookup(self._ticks[ids])
+        self.engine.reset(ids, _moved(self.reference.state[rows], self._origins[ids] + shift))
+
+    def _fails(self) -> np.ndarray:
+        """Tell which characters have fallen or are far from the reference, shape (N,)."""
+        now, goal = self.now.state.positions, self.goal.state.positions
+        far = np.linalg.norm(now - goal, axis=-1).max(1) > FARTHEST_ROOT
+        bent = np.linalg.norm((now - now[:, :1]) - (goal - goal[:, :1]), axis=-1).max(1) > FARTHEST_LINK
+        low = now[:, self._trunk, 2].min(1) < np.minimum(_LOWEST, goal[:, self._trunk, 2].min(1) - 0.25)
+        return far | bent | low
+
+
+def _moved(state: State, by: np.ndarray) -> State:
+    """Shift a state (N, …) in the world by (N, 3) m."""
+    return State(state.positions + by[:, None], state.rotations, state.velocities, state.spins)

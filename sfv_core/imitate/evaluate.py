@@ -1,0 +1,56 @@
+"""Normalised return: the share of the largest possible reward that a policy gets without noise, 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.group import Group
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Sums over episodes, so that several can be added."""
+
+    reward: float
+    steps: float
+    """Steps survived."""
+    possible: float
+    """Steps that the episodes had."""
+
+    @property
+    def nr(self) -> float:
+        """Normalised return; a fall ends the rewards but not the episode."""
+        return self.reward / self.possible
+
+    @property
+    def survived(self) -> float:
+        """Share of the time until a fall."""
+        return self.steps / self.possible
+
+    def __add__(self, other: Evaluation) -> Evaluation:
+        return Evaluation(self.reward + other.reward, self.steps + other.steps, self.possible + other.possible)
+
+
+def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], episodes: int, group: Group,
+             tick: Callable[[], None]) -> Evaluation:
+    """Run episodes from random phases in all ranks together; 20 s each, or to the clip's end.
+
+    The worlds start new episodes when it is over.
+    """
+    worlds = np.arange(environment.engine.worlds)
+    environment.reset(worlds)
+    running = worlds[: -(-episodes // group.size)]
+    possible = float(environment.remaining()[running].sum())
+    reward, steps = 0.0, 0
+    while len(running):
+        outcome = environment.step(act(environment.observe()), running)
+        reward += float(outcome.rewards[running].sum())
+        steps += int(np.sum(~outcome.failed[running]))
+        running = running[~outcome.ended[running]]
+        tick()
+    environment.reset(worlds)
+    return Evaluation(*(float(v) for v in group.sum([reward, float(steps), possible])))

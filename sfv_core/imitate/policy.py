@@ -1,0 +1,153 @@
+"""The policy: two small networks, what they were normalised with, and everything needed to run them again."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from retarget.errors import RetargetError
+from retarget.motion import Motion
+from retarget.whole import written_whole
+from sfv_core.character.character import Character
+from sfv_core.errors import SfvError
+from sfv_core.imitate.environment import CONTROL_RATE
+
+FORMAT_VERSION = 1
+WIDTHS = (256, 128)
+"""Hidden units of both networks; DeepMimic has 1024 and 512, which learn no faster here."""
+FIRST_SPREAD = -1.2
+"""Logarithm of the actions' first standard deviation."""
+_CLIP = 5.0
+
+
+class Network(nn.Module):
+    """An actor that gives the actions' mean, a critic, and the actions' spread."""
+
+    def __init__(self, observations: int, actions: int) -> None:
+        """Make the layers; the actor starts near zero, so the first actions are the reference itself."""
+        super().__init__()
+        self.actor = _layers(observations, actions)
+        self.critic = _layers(observations, 1)
+        self.log_spread = nn.Parameter(torch.full((actions,), FIRST_SPREAD))
+        with torch.no_grad():
+            last: Any = self.actor[-1]
+            last.weight.mul_(0.01)
+            last.bias.zero_()
+
+    def log_probability(self, means: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Return log densities, less a constant. (B, A), (B, A) → (B,)."""
+        return (-0.5 * ((actions - means) / self.log_spread.exp()) ** 2 - self.log_spread).sum(-1)
+
+
+def _layers(inputs: int, outputs: int) -> nn.Sequential:
+    sizes = (inputs, *WIDTHS)
+    hidden = [layer for i, o in zip(sizes[:-1], sizes[1:], strict=True) for layer in (nn.Linear(i, o), nn.ReLU())]
+    return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
+
+
+class Normaliser:
+    """Running mean and variance of the observations."""
+
+    def __init__(self, size: int) -> None:
+        """Start with mean 0 and variance 1."""
+        self.mean, self.variance, self.count = np.zeros(size), np.ones(size), 1e-4
+
+    def __call__(self, observations: np.ndarray) -> torch.Tensor:
+        """Scale observations (…, D) to about ±1, cut at ±5."""
+        scaled = (observations - self.mean) / np.sqrt(self.variance + 1e-4)
+        return torch.from_numpy(np.clip(scaled, -_CLIP, _CLIP).astype(np.float32))
+
+    def add(self, total: np.ndarray, squares: np.ndarray, count: float) -> None:
+        """Take in `count` observations with these sums and sums of squares (D,). Source: Chan et al. 1979."""
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0.0)
+        step, weight = mean - self.mean, count / (self.count + count)
+        self.variance += weight * (variance - self.variance) + weight * (1 - weight) * step**2
+        self.mean += weight * step
+        self.count += count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tensors and numbers."""
+        return {"mean": torch.from_numpy(self.mean.copy()), "variance": torch.from_numpy(self.variance.copy()),
+                "count": float(self.count)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Normaliser:
+        """Read what `to_dict` returned."""
+        normaliser = cls(len(data["mean"]))
+        normaliser.mean, normaliser.variance = data["mean"].numpy(), data["variance"].numpy()
+        normaliser.count = float(data["count"])
+        return normaliser
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A trained policy with the character and the motion it belongs to."""
+
+    network: Network
+    normaliser: Normaliser
+    character: Character
+    motion: Motion
+    """The reference on the character's skeleton."""
+    engine: str
+    """Name of the engine it was trained in."""
+    control_rate: int = CONTROL_RATE
+    """Actions per second."""
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Return the most likely actions. (N, D) → (N, C)."""
+        with torch.no_grad():
+            return self.network.actor(self.normaliser(observations)).double().numpy()
+
+    def save(self, path: Path) -> None:
+        """Write one file without code in it, whole or not at all."""
+        motion = self.motion
+        data = {"format": FORMAT_VERSION, "network": self.network.state_dict(),
+                "normaliser": self.normaliser.to_dict(), "character": self.character.to_dict(),
+                "engine": self.engine, "control_rate": self.control_rate,
+                "motion": {"fps": motion.fps, "loop": motion.loop, "root_pos": torch.from_numpy(motion.root_pos),
+                           "rotations": torch.from_numpy(motion.rotations)}}
+        with written_whole(path) as temporary:
+            torch.save(data, temporary)
+
+    @classmethod
+    def load(cls, path: Path) -> Policy:
+        """Read a file that `save` wrote; code in it is refused. Raise SfvError that names the file."""
+        hint = "Give the policy.pt that a training wrote."
+        data = load_tensors(path, hint)
+        try:
+            if data["format"] != FORMAT_VERSION:
+                raise SfvError(f"'{path}' has policy format {data['format']}; this version reads {FORMAT_VERSION}. "
+                               "Train the policy again.")
+            weights = data["network"]
+            network = Network(weights["actor.0.weight"].shape[1], len(weights["log_spread"]))
+            network.load_state_dict(weights)
+            character = Character.from_dict(data["character"])
+            motion = Motion(character.skeleton, float(data["motion"]["fps"]), data["motion"]["root_pos"].numpy(),
+                            data["motion"]["rotations"].numpy(), loop=bool(data["motion"]["loop"]))
+            return cls(network, Normaliser.from_dict(data["normaliser"]), character, motion, str(data["engine"]),
+                       int(data["control_rate"]))
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RetargetError) as error:
+            raise SfvError(f"'{path}' is not a policy: {error}. {hint}") from error
+
+
+def load_tensors(path: Path, hint: str) -> dict[str, Any]:
+    """Read a dictionary that torch saved, without running code from it. Raise SfvError that names the file."""
+    if not path.is_file():
+        raise SfvError(f"No file '{path}'. {hint}")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise SfvError(f"'{path}' holds more than numbers and is not opened, as it could run code. {hint}") from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        raise SfvError(f"'{path}' cannot be read: {str(error).splitlines()[0]}. {hint}") from error
+    if not isinstance(data, dict):
+        raise SfvError(f"'{path}' holds a {type(data).__name__}. {hint}")
+    return data

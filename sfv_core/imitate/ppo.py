@@ -1,0 +1,217 @@
+"""Proximal policy optimisation, data-parallel, in one file: collect, estimate advantages, update, repeat.
+
+Every rank owns its worlds and a copy of the network; gradients and statistics are averaged, so the copies stay the
+same. Large steps (the learning rate follows the divergence between old and new policy) and few samples per iteration.
+Sources: Schulman et al. 2017; advantages: Schulman et al. 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.group import Group
+from sfv_core.imitate.policy import Network, Normaliser
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of the algorithm."""
+
+    worlds: int = 32
+    """Characters in each rank."""
+    batch: int = 4096
+    """Steps of all ranks in an iteration."""
+    fewest_steps: int = 16
+    """Steps that each character makes at least in an iteration, however many ranks there are."""
+    minibatch: int = 512
+    """Steps of all ranks behind one gradient."""
+    epochs: int = 5
+    discount: float = 0.95
+    trace: float = 0.95
+    """λ of the advantage estimate."""
+    clip: float = 0.2
+    """How far the ratio of new to old probability may be from 1 and still count."""
+    largest_advantage: float = 4.0
+    """Advantages are cut here, in standard deviations."""
+    value_weight: float = 2.0
+    bound: float = 1.5
+    """Means of actions beyond this are pulled back."""
+    bound_weight: float = 0.01
+    learning_rate: float = 3e-4
+    slowest: float = 5e-5
+    fastest: float = 1e-3
+    divergence: tuple[float, float] = (0.045, 0.09)
+    """The learning rate is raised below and lowered above these divergences."""
+    largest_divergence: float = 0.15
+    """An iteration ends its updates early beyond this."""
+    gradient_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one rank collected: S steps."""
+
+    observations: torch.Tensor
+    """Normalised, (S, D)."""
+    actions: torch.Tensor
+    """(S, C)."""
+    log_probabilities: torch.Tensor
+    """(S,)."""
+    advantages: torch.Tensor
+    """In standard deviations over all ranks, (S,)."""
+    returns: torch.Tensor
+    """Discounted returns times (1 − discount), so about 0 to 1, (S,)."""
+
+
+class Ppo:
+    """A rank's part in the learning."""
+
+    def __init__(self, environment: Environment, group: Group, seed: int, recipe: Recipe | None = None) -> None:
+        """Make the same network in every rank."""
+        self.environment, self.group, self.seed = environment, group, seed
+        self.recipe = recipe or Recipe()
+        size = environment.observe().shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = Network(size, environment.character.coordinates)
+        self.normaliser = Normaliser(size)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), self.recipe.learning_rate)
+        self.iterations = 0
+        self.samples = 0
+        """Steps that all ranks have learnt from."""
+
+    def iterate(self, tick: Callable[[], None]) -> dict[str, float]:
+        """Collect and learn once; `tick` is called after every step. Return figures over all ranks.
+
+        Random numbers depend on seed, rank and iteration alone: a run that goes on from a checkpoint needs no
+        generator's state.
+        """
+        words = np.random.SeedSequence([self.seed, self.group.rank, self.iterations]).spawn(2)
+        self.environment.generator = np.random.default_rng(words[0])
+        self._generator = torch.Generator().manual_seed(int(words[1].generate_state(1)[0]))
+        batch, mean_reward = self._collect(tick)
+        divergence = self._update(batch)
+        self._adapt(divergence)
+        self.iterations += 1
+        self.samples += len(batch.actions) * self.group.size
+        return {"reward": mean_reward, "divergence": divergence, "learning_rate": self._learning_rate(),
+                "spread": float(self.network.log_spread.exp().mean())}
+
+    def _collect(self, tick: Callable[[], None]) -> tuple[Batch, float]:
+        """Act with noise; return the batch and the mean reward over all ranks."""
+        environment, recipe, network = self.environment, self.recipe, self.network
+        worlds = environment.engine.worlds
+        steps = max(recipe.batch // (worlds * self.group.size), recipe.fewest_steps)
+        seen, raw, acted, densities, values, following, rewards, ended = ([] for _ in range(8))
+        for _ in range(steps):
+            raw.append(environment.observe())
+            seen.append(self.normaliser(raw[-1]))
+            with torch.no_grad():
+                means = network.actor(seen[-1])
+                noise = torch.randn(means.shape, generator=self._generator)
+                acted.append(means + network.log_spread.exp() * noise)
+                densities.append(network.log_probability(means, acted[-1]))
+            values.append(self._value(seen[-1]))
+            outcome = environment.step(acted[-1].double().numpy())
+            after = self._value(self.normaliser(environment.observe()))
+            following.append(np.where(outcome.failed, 0.0, after))
+            rewards.append(outcome.rewards)
+            ended.append(outcome.ended)
+            if outcome.ended.any():
+                environment.reset(np.flatnonzero(outcome.ended))
+            tick()
+        gains = self._advantages(*(np.array(a) for a in (rewards, values, following, ended)))
+        returns = (gains + np.array(values)) * (1 - recipe.discount)
+        mean_reward = self._share_statistics(np.concatenate(raw), np.array(rewards), gains)
+        gains = np.clip((gains - self._gain_mean) / self._gain_spread, -recipe.largest_advantage,
+                        recipe.largest_advantage)
+        return Batch(torch.cat(seen), torch.cat(acted), torch.cat(densities),
+                     torch.from_numpy(gains.reshape(-1)).float(),
+                     torch.from_numpy(returns.reshape(-1)).float()), mean_reward
+
+    def _value(self, observations: torch.Tensor) -> np.ndarray:
+        """Return the expected discounted returns (N,)."""
+        with torch.no_grad():
+            return self.network.critic(observations)[:, 0].double().numpy() / (1 - self.recipe.discount)
+
+    def _advantages(self, rewards: np.ndarray, values: np.ndarray, following: np.ndarray,
+                    ended: np.ndarray) -> np.ndarray:
+        """Estimate the advantages of steps (T, N); `following` are the values after each step, 0 after a failure."""
+        recipe = self.recipe
+        gains, running = np.empty_like(rewards), np.zeros(rewards.shape[1])
+        for t in reversed(range(len(rewards))):
+            surprise = rewards[t] + recipe.discount * following[t] - values[t]
+            running = surprise + recipe.discount * recipe.trace * ~ended[t] * running
+            gains[t] = running
+        return gains
+
+    def _share_statistics(self, raw: np.ndarray, rewards: np.ndarray, gains: np.ndarray) -> float:
+        """Sum over the ranks what normalisation needs; return the mean reward."""
+        raw = raw.astype(float)
+        sums = self.group.sum(np.concatenate([
+            raw.sum(0), (raw**2).sum(0), [len(raw), rewards.sum(), gains.sum(), (gains**2).sum()]]))
+        size, count = raw.shape[1], sums[-4]
+        self.normaliser.add(sums[:size], sums[size : 2 * size], count)
+        self._gain_mean = sums[-2] / count
+        self._gain_spread = np.sqrt(max(sums[-1] / count - self._gain_mean**2, 0.0)) + 1e-6
+        return float(sums[-3] / count)
+
+    def _update(self, batch: Batch) -> float:
+        """Take gradient steps; return the divergence between the old and the new policy."""
+        size = self.recipe.minibatch // self.group.size
+        divergence = 0.0
+        for _ in range(self.recipe.epochs):
+            order = torch.randperm(len(batch.actions), generator=self._generator)
+            recent = []
+            for rows in order.split(size):
+                loss, apart = self._loss(batch, rows)
+                self.optimiser.zero_grad()
+                loss.backward()
+                self.group.average_gradients(self.network.parameters())
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
+                self.optimiser.step()
+                recent.append(apart)
+            divergence = float(self.group.sum([float(np.mean(recent[-4:]))])[0]) / self.group.size
+            if divergence > self.recipe.largest_divergence:
+                break
+        return divergence
+
+    def _loss(self, batch: Batch, rows: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Return the loss of some steps and how far the new policy is from the old one on them."""
+        recipe, observations = self.recipe, batch.observations[rows]
+        means = self.network.actor(observations)
+        log_ratio = self.network.log_probability(means, batch.actions[rows]) - batch.log_probabilities[rows]
+        ratio, gains = log_ratio.exp(), batch.advantages[rows]
+        gain = torch.min(ratio * gains, ratio.clamp(1 - recipe.clip, 1 + recipe.clip) * gains).mean()
+        misjudged = ((self.network.critic(observations)[:, 0] - batch.returns[rows]) ** 2).mean()
+        outside = ((means.abs() - recipe.bound).clamp(min=0) ** 2).sum(-1).mean()
+        return (recipe.value_weight * misjudged + recipe.bound_weight * outside - gain,
+                -float(log_ratio.detach().mean()))
+
+    def _learning_rate(self) -> float:
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def _adapt(self, divergence: float) -> None:
+        """Raise or lower the learning rate so that the policy changes by the recipe's divergence."""
+        low, high = self.recipe.divergence
+        factor = 1 / 1.5 if divergence > high else 1.2 if divergence < low else 1.0
+        rate = min(max(self._learning_rate() * factor, self.recipe.slowest), self.recipe.fastest)
+        self.optimiser.param_groups[0]["lr"] = rate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: tensors, numbers and lists."""
+        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "normaliser": self.normaliser.to_dict(), "iterations": self.iterations, "samples": self.samples}
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """Go on from what `to_dict` returned."""
+        self.network.load_state_dict(data["network"])
+        self.optimiser.load_state_dict(data["optimiser"])
+        self.normaliser = Normaliser.from_dict(data["normaliser"])
+        self.iterations, self.samples = int(data["iterations"]), int(data["samples"])

@@ -1,0 +1,170 @@
+"""One process of a training: `python -m sfv_core.imitate.rank FOLDER RANK SIZE PORT`, started by train.
+
+The first rank writes the files and reports on its standard output, one JSON object per line. Every rank ends when its
+standard input does, so none outlives the process that started it; the line "stop" asks for a checkpoint and an end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfv_core.config import TrainConfig
+from sfv_core.errors import SfvError
+from sfv_core.imitate.checkpoint import load_newest, save_checkpoint
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.evaluate import Evaluation, evaluate
+from sfv_core.imitate.group import Group
+from sfv_core.imitate.policy import Policy
+from sfv_core.imitate.ppo import Ppo, Recipe
+from sfv_core.imitate.reference import make_reference
+from sfv_core.imitate.run import Run, write_json
+from sfv_core.physics.engine import open_engine
+
+EVALUATE_EVERY = 16
+"""Iterations between evaluations."""
+EPISODES = 32
+"""Episodes of an evaluation; as many again decide whether a policy is the best or reaches the goal."""
+CHECKPOINT_EVERY = 20.0
+"""Seconds between checkpoints."""
+ORPHANED = 3
+"""Exit code of a rank whose parent is gone."""
+
+log = logging.getLogger(__name__)
+
+
+class Rank:
+    """A training process: its learner, its clock, its curve."""
+
+    def __init__(self, run: Run, group: Group) -> None:
+        """Make the worlds and go on from the newest checkpoint."""
+        self.run, self.group = run, group
+        self.config, self.motion, self.character = run.read()
+        engine = open_engine(self.config.engine, self.character, Recipe().worlds)
+        reference = make_reference(self.motion, self.character)
+        generator = np.random.default_rng([self.config.seed, group.rank])
+        self.environment = Environment(engine, reference, generator)
+        self.ppo = Ppo(self.environment, group, self.config.seed)
+        self.curve: list[dict[str, float]] = []
+        self.best = -1.0
+        self._earlier = 0.0
+        self._figures: dict[str, float] = {}
+        self._told = self._kept = self._started = time.monotonic()
+        data = load_newest(run.checkpoints)
+        if data is not None:
+            self.ppo.restore(data["learner"])
+            self.curve, self.best, self._earlier = list(data["curve"]), float(data["best"]), float(data["minutes"])
+            log.info("went on from %d samples", self.ppo.samples)
+
+    def minutes(self) -> float:
+        """Return the time trained so far, earlier runs included."""
+        return self._earlier + (time.monotonic() - self._started) / 60
+
+    def train(self, stop: threading.Event) -> str:
+        """Learn until a limit, the goal or `stop`; return why it ended."""
+        while True:
+            reason = self._shared_reason(stop)
+            if reason:
+                break
+            self._figures.update(self.ppo.iterate(self._tick))
+            if self.ppo.iterations % EVALUATE_EVERY == 0 or self.ppo.iterations == 1:
+                self._evaluate()
+            self._keep_sometimes()
+        if reason != "stopped" and (not self.curve or self.curve[-1]["samples"] < self.ppo.samples):
+            self._evaluate()
+        self._keep()
+        return reason
+
+    def _shared_reason(self, stop: threading.Event) -> str:
+        """Return why all ranks should end now; empty while they should go on."""
+        config: TrainConfig = self.config
+        reached = bool(self.curve) and self.best >= config.goal
+        asked, late = (self.group.sum([float(stop.is_set()), float(self.minutes() >= config.minutes)]) > 0)
+        if asked:
+            return "stopped"
+        if reached:
+            return "goal"
+        if late:
+            return "minutes"
+        return "samples" if self.ppo.samples >= config.samples else ""
+
+    def _evaluate(self) -> None:
+        """Measure the policy, and twice where it may be the best; add to the curve and keep the best."""
+        policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine)
+        result: Evaluation = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
+        if result.nr > self.best:
+            result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
+        self.curve.append({"samples": self.ppo.samples, "minutes": round(self.minutes(), 4), "nr": result.nr,
+                           "survived": result.survived, "reward": self._figures.get("reward", 0.0)})
+        self._figures.update(nr=result.nr, survived=result.survived)
+        better, self.best = result.nr > self.best, max(self.best, result.nr)
+        if self.group.rank == 0:
+            write_json(self.run.curve, self.curve)
+            if better:
+                policy.save(self.run.policy)
+
+    def _keep_sometimes(self) -> None:
+        if time.monotonic() - self._kept > CHECKPOINT_EVERY:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Write a checkpoint."""
+        self._kept = time.monotonic()
+        if self.group.rank == 0:
+            save_checkpoint(self.run.checkpoints, self.ppo.samples, {
+                "learner": self.ppo.to_dict(), "curve": self.curve, "best": self.best, "minutes": self.minutes()})
+
+    def _tick(self) -> None:
+        """Report, about once a second."""
+        if self.group.rank == 0 and time.monotonic() - self._told > 1.0:
+            self._told = time.monotonic()
+            tell("progress", samples=self.ppo.samples, minutes=self.minutes(), broken=self.environment.broken,
+                 **self._figures)
+
+
+def tell(kind: str, **data: Any) -> None:
+    """Write one report to the process that started this one."""
+    sys.stdout.write(json.dumps({"type": kind, **data}) + "\n")
+    sys.stdout.flush()
+
+
+def _listen(stop: threading.Event) -> None:
+    """End with the parent; set `stop` when it asks for it."""
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            stop.set()
+    os._exit(ORPHANED)
+
+
+def main(folder: str, rank: int, size: int, port: int) -> int:
+    """Train as one rank; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
+    torch.set_num_threads(1)
+    try:
+        group = Group(rank, size, port)
+        process = Rank(Run(Path(folder)), group)
+        reason = process.train(stop)
+        broken = int(group.sum([process.environment.broken])[0])
+    except SfvError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if rank == 0:
+        tell("finished", reason=reason, samples=process.ppo.samples, minutes=process.minutes(), best=process.best,
+             broken=broken)
+    group.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], *(int(text) for text in sys.argv[2:5])))

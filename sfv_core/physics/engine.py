@@ -1,0 +1,90 @@
+"""The interface to a physics engine: many copies of one character, in arrays with a leading axis of worlds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from retarget import rotation
+from sfv_core.character.character import Character
+from sfv_core.errors import SfvError
+
+PHYSICS_RATE = 240
+"""Physics steps per second."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the links of N characters are and how they move, in the world."""
+
+    positions: np.ndarray
+    """Origins of the links' frames in m, shape (N, L, 3)."""
+    rotations: np.ndarray
+    """Rotations of the links' frames, shape (N, L, 4) wxyz."""
+    velocities: np.ndarray
+    """Velocities of the links' centres of mass in m/s, shape (N, L, 3)."""
+    spins: np.ndarray
+    """Angular velocities in rad/s, shape (N, L, 3)."""
+
+    def __getitem__(self, ids: np.ndarray | slice) -> State:
+        """Select characters."""
+        return State(self.positions[ids], self.rotations[ids], self.velocities[ids], self.spins[ids])
+
+    def finite(self) -> np.ndarray:
+        """Tell which characters have only finite values, shape (N,)."""
+        parts = (self.positions, self.rotations, self.velocities, self.spins)
+        return np.all([np.all(np.isfinite(a), axis=(1, 2)) for a in parts], axis=0)
+
+
+def local_motion(character: Character, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Return rotations in the parents' frames (N, L, 4) and spins against the parents in the links' frames (N, L, 3).
+
+    The root's are its own: its rotation in the world, its spin in its frame.
+    """
+    parents = character.parents[1:]
+    local, spins = state.rotations.copy(), state.spins.copy()
+    local[:, 1:] = rotation.multiply(rotation.inverse(state.rotations[:, parents]), state.rotations[:, 1:])
+    spins[:, 1:] -= state.spins[:, parents]
+    return local, rotation.rotate(rotation.inverse(state.rotations), spins)
+
+
+class Engine(Protocol):
+    """N copies of a character, each in a world of its own with flat ground at z = 0, simulated at 240 Hz."""
+
+    character: Character
+    worlds: int
+    """Number N of worlds."""
+
+    def reset(self, ids: np.ndarray, state: State) -> None:
+        """Put the characters of the worlds `ids` (K,) into a state (K, …)."""
+        ...
+
+    def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None) -> None:
+        """Simulate the worlds `ids` (all if not given) while PD controllers pull the joints to the targets.
+
+        targets: (N, C) joint coordinates in rad, see Character.to_coordinates.
+        """
+        ...
+
+    def read(self) -> State:
+        """Return the state of all worlds; a copy."""
+        ...
+
+    def contacts(self) -> np.ndarray:
+        """Tell which links touch the ground, bool of shape (N, L)."""
+        ...
+
+    def close(self) -> None:
+        """Free the worlds."""
+        ...
+
+
+def open_engine(name: str, character: Character, worlds: int) -> Engine:
+    """Make the worlds of the engine called `name`; it is imported only here."""
+    if name == "pybullet":
+        from sfv_core.physics.pybullet import PyBullet
+
+        return PyBullet(character, worlds)
+    raise SfvError(f"No physics engine '{name}'. Engines: pybullet.")
