@@ -1,0 +1,70 @@
+"""A video becomes a motion: find the person, fit the body, report how well."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from .body.model import load_body, skeleton_of
+from .config import CaptureConfig
+from .errors import SfvError
+from .pose.keypoints import Keypoints
+from .progress import Progress
+from .report import write_report
+from .video import Video, open_video
+
+FILES = ("keypoints.npz", "camera.json", "overlay.mp4", "report.html", "report.json", "motion.npz")
+"""What a capture writes, in the order in which it appears."""
+
+
+def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -> dict:
+    """Write `FILES` into `out` and return report.json's content.
+
+    Stages "detect", "reconstruct" and "report". The files are made in a temporary folder beside `out` and moved when
+    all are there, so a failure or a cancellation leaves nothing behind. Raise SfvError for a video that cannot be
+    used.
+    """
+    video, out = Path(video), Path(out)
+    source = open_video(video)
+    skeleton = skeleton_of(load_body(config.body).joint_template)
+    _can_write(out)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+        build = Path(folder)
+        report = _build(source, build, config, skeleton, progress)
+        out.mkdir(exist_ok=True)
+        for name in FILES:
+            shutil.move(build / name, out / name)
+    return report
+
+
+def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress: Progress) -> dict:
+    from .reconstruct.solve import reconstruct
+
+    clock = [time.perf_counter()]
+    keypoints = _detect(video, config, progress)
+    keypoints.save(build / "keypoints.npz")
+    clock.append(time.perf_counter())
+    result = reconstruct(keypoints, skeleton, progress, config.focal, config.iterations)
+    result.motion.save(build / "motion.npz")
+    result.camera.save(build / "camera.json")
+    clock.append(time.perf_counter())
+    seconds = {"detect": clock[1] - clock[0], "reconstruct": clock[2] - clock[1]}
+    return write_report(build, video, keypoints, result, seconds, progress)
+
+
+def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoints:
+    from .pose.mediapipe import MediaPipeEstimator
+
+    return MediaPipeEstimator()(video, config.start, config.end, progress)
+
+
+def _can_write(out: Path) -> None:
+    """Raise SfvError where the results cannot be written, before hours are spent."""
+    if out.exists() and not out.is_dir():
+        raise SfvError(f"'{out}' is a file; the capture needs a folder there. Give another folder.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SfvError(f"The folder '{out.parent}' cannot be made ({error.strerror}). Give another folder.") from error

@@ -1,0 +1,74 @@
+"""The camera: where it stands and how it projects."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retarget import rotation
+from retarget.whole import written_whole
+
+from ..errors import SfvError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera that stands still; its own axes are OpenCV's: x right, y down, z forward."""
+
+    focal: float
+    """Focal length in px."""
+    centre: np.ndarray
+    """Where the optical axis meets the picture in px, shape (2,)."""
+    size: tuple[int, int]
+    """Width and height of the picture in px."""
+    rotation: np.ndarray
+    """q_world_camera: turns the camera's axes into the world's, shape (4,) wxyz."""
+    position: np.ndarray
+    """Place in the world in m, shape (3,)."""
+
+    def to_camera(self, p_world: np.ndarray) -> np.ndarray:
+        """Express world points in camera axes, in m. (..., 3) → (..., 3)."""
+        return rotation.rotate(rotation.inverse(self.rotation), np.asarray(p_world) - self.position)
+
+    def project(self, p_world: np.ndarray) -> np.ndarray:
+        """Return where world points appear in the picture in px. (..., 3) → (..., 2)."""
+        p_camera = self.to_camera(p_world)
+        return p_camera[..., :2] / np.maximum(p_camera[..., 2:], 1e-3) * self.focal + self.centre
+
+    def save(self, path: Path | str) -> None:
+        """Write JSON, whole or not at all."""
+        data = {"format": FORMAT_VERSION, "focal": float(self.focal), "centre": np.asarray(self.centre).tolist(),
+                "size": list(self.size), "rotation": np.asarray(self.rotation).tolist(),
+                "position": np.asarray(self.position).tolist()}
+        with written_whole(Path(path)) as temporary:
+            temporary.write_text(json.dumps(data, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Camera:
+        """Read what `save` wrote; raise SfvError that names the file."""
+        path = Path(path)
+        if not path.is_file():
+            raise SfvError(f"No camera file '{path}'. Give the camera.json that a capture wrote.")
+        try:
+            data = json.loads(path.read_text())
+            if data["format"] != FORMAT_VERSION:
+                raise ValueError(f"format {data['format']}, this version reads {FORMAT_VERSION}")
+            centre, turn, position = (np.array(data[key], float) for key in ("centre", "rotation", "position"))
+            width, height = (int(n) for n in data["size"])
+            values = np.concatenate([centre, turn, position, [float(data["focal"])]])
+            if (centre.shape, turn.shape, position.shape) != ((2,), (4,), (3,)) or not np.all(np.isfinite(values)):
+                raise ValueError("its numbers are not a camera's")
+            return cls(float(data["focal"]), centre, (width, height), rotation.normalize(turn), position)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SfvError(f"'{path}' is not a camera file: {error}. Give the camera.json that a capture wrote."
+                           ) from error
+
+
+def guess_focal(size: tuple[int, int]) -> float:
+    """Guess the focal length as the picture's diagonal, in px; the fit tolerates 40 % either way."""
+    return float(np.hypot(*size))

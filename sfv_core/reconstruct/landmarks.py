@@ -1,0 +1,100 @@
+"""Which landmarks the fit uses, and where they sit on the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..body.model import SMPL_NAMES
+from ..errors import SfvError
+from ..pose.keypoints import Keypoints
+
+_TABLE: tuple[tuple[str, str, tuple[float, float, float]], ...] = (
+    ("left_shoulder", "left_shoulder", (0, 0, 0)), ("right_shoulder", "right_shoulder", (0, 0, 0)),
+    ("left_elbow", "left_elbow", (0, 0, 0)), ("right_elbow", "right_elbow", (0, 0, 0)),
+    ("left_wrist", "left_wrist", (0, 0, 0)), ("right_wrist", "right_wrist", (0, 0, 0)),
+    ("left_hip", "left_hip", (0.035, 0, 0.02)), ("right_hip", "right_hip", (-0.035, 0, 0.02)),
+    ("left_knee", "left_knee", (0, 0, 0)), ("right_knee", "right_knee", (0, 0, 0)),
+    ("left_ankle", "left_ankle", (0, 0, 0)), ("right_ankle", "right_ankle", (0, 0, 0)),
+    ("nose", "head", (0, -0.11, 0.04)),
+    ("left_ear", "head", (0.075, 0, 0.04)), ("right_ear", "head", (-0.075, 0, 0.04)),
+    ("left_heel", "left_ankle", (0, 0.05, -0.06)), ("right_heel", "right_ankle", (0, 0.05, -0.06)),
+    ("left_foot_index", "left_foot", (0.005, -0.09, -0.01)),
+    ("right_foot_index", "right_foot", (-0.005, -0.09, -0.01)),
+    ("left_index", "left_wrist", (0.13, 0, -0.01)), ("right_index", "right_wrist", (-0.13, 0, -0.01)),
+)
+NAMES = tuple(row[0] for row in _TABLE)
+JOINTS = np.array([SMPL_NAMES.index(row[1]) for row in _TABLE])
+"""Joint that carries each landmark, shape (L,)."""
+OFFSETS = np.array([row[2] for row in _TABLE], float)
+"""Place of each landmark in its joint's frame in m, shape (L, 3); estimators differ, so the fit adjusts them."""
+MIRROR = np.array([NAMES.index(n.replace("left", "X").replace("right", "left").replace("X", "right")) for n in NAMES])
+"""Index of the landmark on the other side, shape (L,)."""
+BONES = tuple((NAMES.index(f"{side}_{a}"), NAMES.index(f"{side}_{b}")) for side in ("left", "right")
+              for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")))
+"""Limb bones as pairs of landmarks."""
+CONTACTS = tuple(NAMES.index(f"{side}_{part}") for part in ("heel", "foot_index", "wrist", "index")
+                 for side in ("left", "right"))
+"""Landmarks that may touch the ground: heels, toes, wrists, finger tips, each left and right."""
+CONTACT_HEIGHTS = np.array([0.0, 0.0, 0.0, 0.0, 0.05, 0.05, 0.02, 0.02])
+"""Height of each of these above the ground in contact in m."""
+CONTACT_JOINTS = tuple(SMPL_NAMES.index(f"{side}_{part}") for part in ("ankle", "foot", "wrist", "hand")
+                       for side in ("left", "right"))
+"""Joint of the motion that each contact is written to."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What the fit is to explain, on an even time grid; gaps are bridged and weigh nothing."""
+
+    fps: float
+    xy: np.ndarray
+    """Landmarks in px, shape (T, L, 2)."""
+    xyz: np.ndarray
+    """Landmarks relative to the middle of the hips in m, camera axes, shape (T, L, 3)."""
+    weight: np.ndarray
+    """Confidence, 0 where nobody was found, shape (T, L)."""
+    detected: np.ndarray
+    """Whether the person was found near this time, shape (T,)."""
+    size: np.ndarray
+    """Length of 1.7 m at the person's distance in px, shape (T,)."""
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def slice(self, start: int, stop: int) -> Observations:
+        """Return the frames from `start` up to, not including, `stop`."""
+        return Observations(self.fps, self.xy[start:stop], self.xyz[start:stop], self.weight[start:stop],
+                            self.detected[start:stop], self.size[start:stop])
+
+
+def observe(keypoints: Keypoints) -> tuple[Observations, float]:
+    """Put the landmarks on an even time grid from the first to the last sight of the person.
+
+    Return them with the grid's first time in s from the start of the video. The frame rate is the video's average, so
+    a video of uneven frame times becomes an even motion of the same length.
+    """
+    if keypoints.xyz is None:
+        raise SfvError("These keypoints have no 3D landmarks; the reconstruction needs them. Use another estimator.")
+    missing = [name for name in NAMES if name not in keypoints.names]
+    if missing:
+        raise SfvError(f"These keypoints lack the landmarks {', '.join(missing)}.")
+    seen = np.flatnonzero(keypoints.detected)
+    start, stop = keypoints.times[seen[0]], keypoints.times[seen[-1]]
+    count = round((stop - start) * keypoints.fps) + 1
+    even = keypoints.at(start + np.arange(count) / keypoints.fps)
+    pick = [keypoints.names.index(name) for name in NAMES]
+    assert even.xyz is not None
+    xyz = even.xyz[:, pick]
+    hips = xyz[:, [NAMES.index("left_hip"), NAMES.index("right_hip")]].mean(axis=1, keepdims=True)
+    size = np.maximum(even.person_size(), 1.0)
+    observations = Observations(keypoints.fps, even.xy[:, pick], xyz - hips, even.confidence[:, pick], even.detected,
+                                _steady(size, keypoints.fps))
+    return observations, float(start)
+
+
+def _steady(size: np.ndarray, fps: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d, median_filter
+
+    return gaussian_filter1d(median_filter(size, size=9, mode="nearest"), 0.3 * fps, mode="nearest")

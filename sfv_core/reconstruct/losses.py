@@ -1,0 +1,195 @@
+"""The terms of the objective, one pure function each, and their weights.
+
+The idea is SFV's (Peng et al. 2018, eq. 3–6): be close to the 2D detections by their confidence, to the 3D estimate
+where it agrees with them, and smooth. Every term is a mean, so weights do not depend on the length of the video; the
+smoothness terms are scaled to 30 frames per second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from . import landmarks
+from .pose_model import Posed
+
+_TUNED_FPS = 30.0
+
+
+@dataclass
+class Seen:
+    """What the fit is to explain, as tensors; see `landmarks.Observations`."""
+
+    xy: Tensor
+    """px relative to the picture's centre, shape (T, L, 2)."""
+    xyz: Tensor
+    """m relative to the hips, shape (T, L, 3)."""
+    weight: Tensor
+    """Confidence 0 to 1, shape (T, L)."""
+    trust: Tensor
+    """Agreement of the 3D estimate with the 2D detections, 0 to 1, shape (T,)."""
+    size: Tensor
+    """px for 1.7 m, shape (T,)."""
+    focal: float
+    fps: float
+
+
+@dataclass
+class Floor:
+    """Where the ground is and which landmarks touch it, in the second pass."""
+
+    up: Tensor
+    """Direction away from the ground in camera axes, shape (3,)."""
+    height: Tensor
+    """up · p of the points on the ground in m, shape ()."""
+    tilt: Tensor
+    """How far `up` and `height` have moved from the first estimate, shape (3,)."""
+    contact: Tensor
+    """Weight of each possible contact, shape (T, C)."""
+
+
+def robust(squared: Tensor, scale: float) -> Tensor:
+    """Geman-McClure: like the square for small errors, no more than scale² for outliers."""
+    return scale**2 * squared / (squared + scale**2)
+
+
+def reprojection(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """2D distance in person sizes (unit .02), robust beyond .05, by confidence. SFV eq. 4."""
+    projected = p.landmarks[..., :2] / p.landmarks[..., 2:].clamp(min=0.3) * s.focal
+    error = ((projected - s.xy) / s.size[:, None, None]).pow(2).sum(-1)
+    return (s.weight * robust(error, 0.05)).sum() / s.weight.sum() / 0.02**2
+
+
+def estimate_3d(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """3D distance in m (unit .05), robust beyond .12, depth at a quarter, by trust and confidence. SFV eq. 5."""
+    squared = (p.landmarks - p.hips[:, None] - s.xyz).pow(2)
+    error = squared[..., 0] + squared[..., 1] + 0.25 * squared[..., 2]
+    weight = s.weight * s.trust[:, None]
+    return (weight * robust(error, 0.12)).sum() / weight.sum() / 0.05**2
+
+
+def bone_direction(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Distance of limb directions to the 3D estimate's (unit .2), whatever its bone lengths, by trust."""
+    upper, lower = _BONES[:, 0], _BONES[:, 1]
+    mine = normalize(p.landmarks[:, lower] - p.landmarks[:, upper], dim=-1)
+    theirs = normalize(s.xyz[:, lower] - s.xyz[:, upper], dim=-1)
+    weight = (s.weight[:, upper] * s.weight[:, lower]).sqrt() * s.trust[:, None]
+    error = robust((mine - theirs).pow(2).sum(-1), 0.5)
+    return ((weight * error).sum(0) / weight.sum(0).clamp(min=1e-6)).mean() / 0.2**2
+
+
+def joint_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Second difference of the joints (unit 1 cm per frame²). SFV eq. 6."""
+    return _second_difference(p.joints).pow(2).sum(-1).mean() / 0.01**2 * (s.fps / _TUNED_FPS) ** 4
+
+
+def rotation_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Second difference of the local rotation matrices (unit .05), the root's nearly free."""
+    squared = _second_difference(p.rotations).pow(2).sum((-1, -2))
+    total = squared[:, 1:].sum() + 0.03 * squared[:, 0].sum()
+    return total / squared.numel() / 0.05**2 * (s.fps / _TUNED_FPS) ** 4
+
+
+def travel_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Second difference of the body's place (unit 5 mm per frame²)."""
+    return _second_difference(p.hips).pow(2).sum(-1).mean() / 0.005**2 * (s.fps / _TUNED_FPS) ** 4
+
+
+def rest_pose(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Distance of local rotations to rest, strong where joints move little (collars, toes, wrists), weak in limbs."""
+    distance = (p.rotations[:, 1:] - torch.eye(3)).pow(2).sum((-1, -2))
+    return (_STIFFNESS[1:] * distance).mean() / 0.05
+
+
+def bone_lengths(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Squared log length factors (deviation 6 %; the hips' width 10 %)."""
+    deviation = torch.full_like(p.shape.log_scales, 0.06)
+    deviation[0] = 0.096
+    return (p.shape.log_scales / deviation).pow(2).sum()
+
+
+def landmark_shifts(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Squared shifts of landmarks on the body (deviation 2 cm)."""
+    return (p.shape.shifts / 0.02).pow(2).sum()
+
+
+def contact_speed(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Travel of touching landmarks from frame to frame (unit 1 cm), robust beyond 3 cm."""
+    assert f is not None
+    place = p.landmarks[:, landmarks.CONTACTS]
+    squared = (place[1:] - place[:-1]).pow(2).sum(-1) * (s.fps / _TUNED_FPS) ** 2
+    return (f.contact[1:] * f.contact[:-1] * robust(squared, 0.03)).sum() / (len(place) * 4) / 0.01**2
+
+
+def contact_height(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Distance of touching landmarks from the ground (unit 2 cm), robust beyond 8 cm."""
+    assert f is not None
+    error = heights(p, f) - torch.as_tensor(landmarks.CONTACT_HEIGHTS, dtype=torch.float32)
+    return (f.contact * robust(error.pow(2), 0.08)).sum() / (len(error) * 4) / 0.02**2
+
+
+def penetration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Depth below the ground beyond 1 cm (unit 2 cm)."""
+    assert f is not None
+    return torch.relu(-heights(p, f) - 0.01).pow(2).mean() / 0.02**2
+
+
+def floor_tilt(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Squared turn of the ground away from its first estimate (unit .1 rad)."""
+    assert f is not None
+    return (f.tilt[:2] / 0.1).pow(2).sum()
+
+
+def heights(p: Posed, f: Floor) -> Tensor:
+    """Return how far the possible contacts are above the ground in m, shape (T, C)."""
+    side = normalize(torch.linalg.cross(f.up, torch.tensor([0.0, 0.0, 1.0])), dim=0)
+    front = torch.linalg.cross(f.up, side)
+    up = normalize(f.up + f.tilt[0] * side + f.tilt[1] * front, dim=0)
+    return p.landmarks[:, landmarks.CONTACTS] @ up - (f.height + f.tilt[2])
+
+
+Term = tuple[str, float, Callable[[Posed, Seen, Floor | None], Tensor]]
+
+FIRST_PASS: tuple[Term, ...] = (
+    ("reprojection", 2.0, reprojection),
+    ("estimate_3d", 0.03, estimate_3d),
+    ("bone_direction", 0.2, bone_direction),
+    ("joint_acceleration", 0.02, joint_acceleration),
+    ("rotation_acceleration", 0.16, rotation_acceleration),
+    ("travel_acceleration", 0.002, travel_acceleration),
+    ("rest_pose", 0.3, rest_pose),
+    ("bone_lengths", 0.002, bone_lengths),
+    ("landmark_shifts", 0.002, landmark_shifts),
+)
+SECOND_PASS: tuple[Term, ...] = (
+    *FIRST_PASS,
+    ("contact_speed", 1.0, contact_speed),
+    ("contact_height", 0.3, contact_height),
+    ("penetration", 0.1, penetration),
+    ("floor_tilt", 0.02, floor_tilt),
+)
+
+
+def total(terms: tuple[Term, ...], p: Posed, s: Seen, f: Floor | None = None) -> Tensor:
+    """Return the weighted sum of the terms, shape ()."""
+    return torch.stack([weight * term(p, s, f) for _, weight, term in terms]).sum()
+
+
+def _second_difference(x: Tensor) -> Tensor:
+    return x[2:] - 2.0 * x[1:-1] + x[:-2]
+
+
+def _stiffness() -> Tensor:
+    from ..body.model import SMPL_NAMES
+
+    by_part = {"spine1": 3, "spine2": 3, "spine3": 3, "neck": 3, "head": 3, "collar": 10, "foot": 10, "wrist": 10,
+               "hand": 10, "ankle": 1, "hip": 0.1, "knee": 0.1, "shoulder": 0.1, "elbow": 0.1, "pelvis": 0}
+    return torch.tensor([float(by_part[name.split("_")[-1]]) for name in SMPL_NAMES])
+
+
+_STIFFNESS = _stiffness()
+_BONES = torch.tensor(landmarks.BONES)

@@ -1,0 +1,138 @@
+"""The body that is fitted: rotations, place, bone lengths and landmark places, in torch (float32).
+
+Everything is in camera axes (x right, y down, z forward): the root's rotation takes the skeleton's frame there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from retarget.motion import Skeleton
+
+from . import landmarks
+
+_SCALED_TOGETHER = (
+    ("left_hip", "right_hip"), ("left_knee", "right_knee"), ("left_ankle", "right_ankle"),
+    ("left_foot", "right_foot"), ("spine1", "spine2", "spine3"), ("neck",), ("head",),
+    ("left_collar", "right_collar"), ("left_shoulder", "right_shoulder"), ("left_elbow", "right_elbow"),
+    ("left_wrist", "right_wrist"), ("left_hand", "right_hand"),
+)
+"""Bones (named by their lower joint) that share one length factor, so that left equals right."""
+BONE_GROUPS = len(_SCALED_TOGETHER)
+_MIRROR_X = torch.tensor([-1.0, 1.0, 1.0])
+
+
+@dataclass
+class Shape:
+    """What stays the same through the whole video."""
+
+    log_scales: Tensor
+    """Logarithm of each bone group's length factor, shape (G,)."""
+    shifts: Tensor
+    """How far the estimator's landmarks lie from where `landmarks.OFFSETS` has them, in m, shape (L, 3)."""
+
+    @classmethod
+    def mean(cls) -> Shape:
+        """Return the body model's own proportions."""
+        return cls(torch.zeros(BONE_GROUPS), torch.zeros(len(landmarks.NAMES), 3))
+
+
+@dataclass
+class Track:
+    """What changes from frame to frame."""
+
+    six: Tensor
+    """First two columns of each joint's rotation matrix, shape (T, J, 6). Zhou et al. 2019."""
+    hips: Tensor
+    """Middle of the hip landmarks in camera axes in m, shape (T, 3)."""
+
+    def slice(self, start: int, stop: int) -> Track:
+        """Return a copy of the frames from `start` up to, not including, `stop`."""
+        return Track(self.six[start:stop].detach().clone(), self.hips[start:stop].detach().clone())
+
+
+@dataclass
+class Posed:
+    """The body posed in every frame."""
+
+    rotations: Tensor
+    """Local rotation matrices, shape (T, J, 3, 3)."""
+    joints: Tensor
+    """Joints in camera axes in m, shape (T, J, 3)."""
+    landmarks: Tensor
+    """Landmarks in camera axes in m, shape (T, L, 3)."""
+    hips: Tensor
+    """Middle of the hip landmarks in camera axes in m, shape (T, 3)."""
+    shape: Shape
+
+
+class PoseModel:
+    """A skeleton with learnable lengths, ready for batched forward kinematics."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self._offsets = torch.tensor(skeleton.offsets, dtype=torch.float32)
+        self._offsets[0] = 0.0
+        self._levels = _levels([int(p) for p in skeleton.parents])
+        order = torch.cat([torch.zeros(1, dtype=torch.long), *[joints for joints, _ in self._levels]])
+        self._from_levels = torch.argsort(order)
+        group = torch.zeros(len(skeleton), dtype=torch.long)
+        for number, names in enumerate(_SCALED_TOGETHER):
+            for name in names:
+                group[skeleton.index(name)] = number
+        self._group = group
+        self._carriers = torch.as_tensor(landmarks.JOINTS)
+        self._landmark_offsets = torch.tensor(landmarks.OFFSETS, dtype=torch.float32)
+        self._mirror = torch.as_tensor(landmarks.MIRROR)
+        self._left_hip, self._right_hip = landmarks.NAMES.index("left_hip"), landmarks.NAMES.index("right_hip")
+
+    def bone_offsets(self, shape: Shape) -> Tensor:
+        """Return the joints' offsets in their parents' frames in m, shape (J, 3)."""
+        return self._offsets * torch.exp(shape.log_scales)[self._group][:, None]
+
+    def landmark_offsets(self, shape: Shape) -> Tensor:
+        """Return the landmarks' places in their joints' frames in m, mirrored left to right, shape (L, 3)."""
+        return self._landmark_offsets + (shape.shifts + shape.shifts[self._mirror] * _MIRROR_X) / 2
+
+    def __call__(self, track: Track, shape: Shape) -> Posed:
+        """Pose the body in every frame."""
+        local = matrices(track.six)
+        world, joints = self._forward(local, self.bone_offsets(shape))
+        offsets = self.landmark_offsets(shape)
+        marks = joints[:, self._carriers] + (world[:, self._carriers] @ offsets[None, :, :, None])[..., 0]
+        shift = track.hips[:, None] - (marks[:, self._left_hip] + marks[:, self._right_hip])[:, None] / 2
+        return Posed(local, joints + shift, marks + shift, track.hips, shape)
+
+    def _forward(self, local: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return world rotations (T, J, 3, 3) and positions (T, J, 3) with the root at the origin."""
+        world, place = [local[:, :1]], [local.new_zeros(len(local), 1, 3)]
+        for joints, parents in self._levels:
+            above = world[-1][:, parents]
+            place.append(place[-1][:, parents] + (above @ offsets[joints][None, :, :, None])[..., 0])
+            world.append(above @ local[:, joints])
+        return torch.cat(world, dim=1)[:, self._from_levels], torch.cat(place, dim=1)[:, self._from_levels]
+
+
+def matrices(six: Tensor) -> Tensor:
+    """Return rotation matrices (..., 3, 3) of their first two columns (..., 6), made orthogonal. Zhou et al. 2019."""
+    a = normalize(six[..., :3], dim=-1)
+    b = normalize(six[..., 3:] - (a * six[..., 3:]).sum(-1, keepdim=True) * a, dim=-1)
+    return torch.stack([a, b, torch.cross(a, b, dim=-1)], dim=-1)
+
+
+def six_from_matrices(m: Tensor) -> Tensor:
+    """Return the first two columns of rotation matrices. (..., 3, 3) → (..., 6)."""
+    return torch.cat([m[..., 0], m[..., 1]], dim=-1)
+
+
+def _levels(parents: list[int]) -> list[tuple[Tensor, Tensor]]:
+    """Group the joints below the root by depth: their indices, and their parents' places in the level above."""
+    depth = [0] * len(parents)
+    for joint, parent in enumerate(parents):
+        depth[joint] = depth[parent] + 1 if parent >= 0 else 0
+    groups = [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
+    return [(torch.tensor(group), torch.tensor([above.index(parents[j]) for j in group]))
+            for above, group in zip(groups[:-1], groups[1:], strict=True)]
