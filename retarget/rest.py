@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -70,16 +71,23 @@ class Body:
 
     @cached_property
     def hip_height(self) -> float:
-        """Height of the hips over the lowest mapped joint at rest in m, over the lowest of all without feet."""
-        joints = self.joints if self.mean("Foot") is not None else range(len(self.skeleton))
-        return float((self.pose[0][self.hips] - self.pose[0][list(joints)]).dot(self.up).max())
+        """Height in m of the hips over the lowest mapped joint when the legs are straight; over any without feet."""
+        leg = ("UpperLeg", "LowerLeg", "Foot")
+        place, joints = self.pose[0], self.joints if self.mean("Foot") is not None else range(len(self.skeleton))
+        height = place[self.hips] @ self.up - self._lowest(joints)
+        for side in SIDES:
+            if all(side + role in self.roles for role in leg):
+                hip, knee, foot = (place[self.roles[side + role]] for role in leg)
+                bent = np.linalg.norm(hip - knee) + np.linalg.norm(knee - foot) - (hip - foot) @ self.up
+                height += bent / len(SIDES)
+        return float(height)
 
     @cached_property
-    def standing_height(self) -> float | None:
-        """Height of the hips over z = 0 at rest in m; None where the body does not stand there."""
-        height = float(self.pose[0][self.hips] @ self.up)
+    def sole(self) -> float | None:
+        """Height in m of the lowest mapped joint over z = 0 at rest; None where the body does not stand there."""
+        lowest = self._lowest(self.joints)
         low, high = (part * self.hip_height for part in _STANDING)
-        return height if low <= height - self.hip_height <= high else None
+        return lowest if low <= lowest <= high else None
 
     @cached_property
     def stands(self) -> bool:
@@ -89,6 +97,9 @@ class Body:
             return True
         way = self.pose[0][top] - self.pose[0][self.hips]
         return bool(way @ self.up >= -0.3 * np.linalg.norm(way))
+
+    def _lowest(self, joints: Iterable[int]) -> float:
+        return float(np.min(self.pose[0][list(joints)] @ self.up))
 
     def path(self, ancestor: int, joint: int) -> tuple[int, ...] | None:
         """Return the joints from below one joint down to another; None where the one is not above the other."""
@@ -126,8 +137,8 @@ class Body:
 def scale_between(source: Body, target: Body) -> float:
     """Return the ratio of hip heights, over the floor where both bodies stand on it and over the feet if not."""
     ours, theirs = source.hip_height, target.hip_height
-    if source.standing_height is not None and target.standing_height is not None:
-        ours, theirs = source.standing_height, target.standing_height
+    if source.sole is not None and target.sole is not None:
+        ours, theirs = ours + source.sole, theirs + target.sole
     return theirs / ours if min(ours, theirs) > 1e-9 else 1.0
 
 
