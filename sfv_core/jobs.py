@@ -18,6 +18,7 @@ import json
 import math
 import mmap
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -287,6 +288,16 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def show_also_as(file: Path, path: Path) -> None:
+    """Give a file a second path, without its size on disk where links are possible; replacing one spares the other."""
+    with written_whole(path) as temporary:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(file, temporary)
+        except OSError:
+            shutil.copyfile(file, temporary)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

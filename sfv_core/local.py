@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from retarget import RetargetError
 from . import pipeline
 from .config import JobConfig
 from .errors import Cancelled, SfvError
-from .jobs import Conflict, Job
+from .jobs import Conflict, Job, show_also_as
 from .options import made_for_output
 from .terminal import Console
 from .worker import work
@@ -43,7 +42,7 @@ def finish(job: Job, console: Console) -> dict[str, Any]:
     reports = work(job, watch=console.progress)
     made = [name for stage in pipeline.asked_for(job.config) for name in stage.makes]
     for name in made:
-        _show(job.artifacts / name, job.folder / name)
+        show_also_as(job.artifacts / name, job.folder / name)
     return {"job": str(job.folder), "state": job.status().state, "stages": reports,
             "files": [str(job.folder / name) for name in made]}
 
@@ -59,14 +58,3 @@ def _make_sure_it_is_ours(folder: Path) -> None:
     if taken:
         raise SfvError(f"'{folder}' is not a job's folder, and {', '.join(taken)} in it would be overwritten. "
                        "Give a new folder.")
-
-
-def _show(artifact: Path, path: Path) -> None:
-    """Make an artifact visible under a second path, without its size on disk where links are possible."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(artifact, temporary)
-    except OSError:
-        shutil.copyfile(artifact, temporary)
-    temporary.replace(path)

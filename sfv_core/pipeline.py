@@ -28,7 +28,7 @@ from . import __version__
 from .config import JobConfig
 from .errors import SfvError
 from .extras import needing, require
-from .jobs import Job
+from .jobs import Job, show_also_as
 from .progress import Progress
 from .schema import to_json
 
@@ -77,12 +77,12 @@ def capture(work: Work) -> Report:
 
 
 def train(work: Work) -> Report:
-    """Learn a policy that performs the motion; its checkpoints stay in the job's folder."""
+    """Learn a policy that performs the motion. It trains in the job's folder, where a later training goes on."""
     with needing("physics"):
         from .imitate import train as module
     report = module.train(work.inputs["motion.npz"], work.folder, work.config.train, work.progress)
     for name in ("policy.pt", "curve.json", "curve.png"):
-        (work.folder / name).replace(work.artifacts / name)
+        show_also_as(work.folder / name, work.artifacts / name)
     return report
 
 
@@ -108,12 +108,15 @@ def try_rig(work: Work) -> None:
     from . import bake as module
     from .body.model import load_body, skeleton_of
 
+    def progress(stage: str, done: float, total: float, **numbers: float) -> None:
+        work.progress("try the rig", done, total, **numbers)
+
     skeleton = skeleton_of(load_body().joint_template)
     rest = Motion(skeleton, 30.0, np.zeros((2, 3)), np.broadcast_to(skeleton.rest_rotations, (2, len(skeleton), 4)))
     with tempfile.TemporaryDirectory() as folder:
         rest.save(Path(folder) / "rest.npz")
         module.bake({"rest": Path(folder) / "rest.npz"}, work.inputs["rig"], Path(folder) / "rest.blend",
-                    work.progress)
+                    progress)
 
 
 STAGES = (

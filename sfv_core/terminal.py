@@ -95,7 +95,7 @@ class Console:
             self.say(json.dumps(report, indent=2, default=_plain))
             return
         for name, value in report.items():
-            if isinstance(value, str | int | float):
+            if isinstance(value, str | int | float) and name != "format":
                 self.say(f"{name.replace('_', ' ')}: {f'{value:.4g}' if isinstance(value, float) else value}")
             elif name == "files":
                 for path in value:
