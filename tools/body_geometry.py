@@ -88,6 +88,8 @@ def _tube(axis: int, stations: list[tuple[float, ...]], chain: tuple[str, ...], 
     centres = np.concatenate([np.repeat(middle, sides, axis=0), middle[[0, -1]]])
     faces = _outward(vertices, _tube_faces(rings, sides))
     middles = vertices[faces].mean(axis=1)
+    quads = (rings - 1) * sides
+    middles[: 2 * quads] = np.tile((middles[:quads] + middles[quads : 2 * quads]) / 2, (2, 1))
     materials = material(middles) if callable(material) else np.full(len(faces), material)
     return Part(vertices, centres, _chain_weights(vertices[:, axis], axis, chain, blend), faces, materials)
 
@@ -191,7 +193,7 @@ def _ear() -> Part:
 
 
 def _arm() -> Part:
-    stations = [(.09, 1.395, -.012, .050, .055), (.15, 1.410, -.018, .060, .062), (.20, 1.417, -.020, .058, .058),
+    stations = [(.09, 1.375, -.010, .045, .052), (.15, 1.398, -.017, .054, .060), (.20, 1.413, -.020, .054, .057),
                 (.30, 1.42, -.025, .050, .050), (.40, 1.42, -.029, .043, .043), (.44, 1.42, -.030, .041, .041),
                 (.50, 1.42, -.027, .043, .044), (.58, 1.42, -.024, .037, .038), (.66, 1.42, -.021, .028, .031),
                 (.69, 1.42, -.020, .024, .029), (.71, 1.42, -.018, .019, .036), (.74, 1.419, -.016, .016, .043),

@@ -16,6 +16,7 @@ from retarget import rotation
 from retarget.motion import Motion, Skeleton
 from sfv_core.body import smpl_file
 from sfv_core.errors import SfvError
+from sfv_core.extras import needing
 
 SMPL_NAMES = ("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle",
               "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head",
@@ -144,13 +145,10 @@ def smpl_from_ours_rotation(q: np.ndarray) -> np.ndarray:
 
 def _smplx_model(body: Body) -> tuple[Any, Any]:
     """Return torch and smplx's model of the body."""
-    try:
+    with needing("smpl"):
         import smplx
         import torch
         from smplx.utils import Struct
-    except ImportError as error:
-        raise SfvError(f"Posing the body's skin needs smplx and torch ({error}). Install them: pip install "
-                       "'sfv[smpl]'.") from error
 
     class Model(smplx.SMPL):
         SHAPE_SPACE_DIM = body.shapedirs.shape[2]  # fewer than 300 make smplx print a warning
