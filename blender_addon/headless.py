@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (the path must be set before the imports)
 """What the backend has Blender do: `blender -b -P headless.py -- COMMAND JSON`, or the same with a Python with bpy.
 
 Commands: bake, make-rig, preview; JSON holds the command's parameters. Every line on stdout that begins with "SFV "

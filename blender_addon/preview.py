@@ -80,9 +80,9 @@ def _skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
 def _sticks(armature: bpy.types.Object) -> None:
     """Give a rig without a skin something to be seen by: a spindle along each bone."""
     for bone in armature.data.bones:
-        length, wide = bone.length, bone.length / 8
+        length, wide, up = bone.length, bone.length / 8, bone.length / 7
         mesh = bpy.data.meshes.new("Stick")
-        ring = [(wide, 0.15 * length, 0), (0, 0.15 * length, wide), (-wide, 0.15 * length, 0), (0, 0.15 * length, -wide)]
+        ring = [(wide, up, 0), (0, up, wide), (-wide, up, 0), (0, up, -wide)]
         mesh.from_pydata([(0, 0, 0), (0, length, 0), *ring], [],
                          [(end, 2 + i, 2 + (i + 1) % 4) for i in range(4) for end in (0, 1)])
         stick = bpy.data.objects.new("Stick", mesh)

@@ -96,7 +96,7 @@ def ask_blender(command: str, parameters: dict[str, Any], progress: Progress = n
 
 @lru_cache
 def blender_command(script: Path = HEADLESS) -> tuple[str, ...]:
-    """Return the start of the command line that runs a script in Blender. Raise SfvError that says how to get Blender."""
+    """Return the start of the command line that runs a script in Blender. Raise SfvError where there is none."""
     chosen = os.environ.get("SFV_BLENDER") or shutil.which("blender")
     beside = ROOT / ".venv-bpy" / "bin" / "python"
     if not chosen and beside.is_file():

@@ -34,8 +34,8 @@ def build(out: Path, blender: str | None) -> Path:
         staged = Path(temporary) / "sfv"
         shutil.copytree(ROOT / "blender_addon", staged, ignore=UNWANTED)
         wheel = write_wheel(staged / "wheels", version)
-        manifest = (ROOT / "addon_manifest.toml").read_text(encoding="utf-8")
-        (staged / "blender_manifest.toml").write_text(f'wheels = ["./wheels/{wheel.name}"]\n{manifest}', encoding="utf-8")
+        manifest = f'wheels = ["./wheels/{wheel.name}"]\n' + (ROOT / "addon_manifest.toml").read_text(encoding="utf-8")
+        (staged / "blender_manifest.toml").write_text(manifest, encoding="utf-8")
         _run([*tool, "validate", str(staged)])
         built = Path(temporary) / f"sfv-{version}.zip"
         _run([*tool, "build", "--source-dir", str(staged), "--output-filepath", str(built)])

@@ -92,6 +92,30 @@ def _below(skeleton: Skeleton, j: int) -> bool:
     return j == skeleton.root
 
 
+def walk_in_place(frames: int = 45, fps: float = 30.0) -> Motion:
+    """Make a small body with SMPL's names lift its knees and swing its arms."""
+    places = {"pelvis": (None, (0, 0, 0.95)), "spine1": ("pelvis", (0, 0, 0.12)), "spine2": ("spine1", (0, 0, 0.13)),
+              "neck": ("spine2", (0, 0, 0.25)), "head": ("neck", (0, 0, 0.1))}
+    side = {"hip": ("pelvis", (0.1, 0, -0.05)), "knee": ("hip", (0, 0, -0.42)), "ankle": ("knee", (0, 0, -0.4)),
+            "foot": ("ankle", (0, -0.12, -0.06)), "collar": ("spine2", (0.06, 0, 0.2)),
+            "shoulder": ("collar", (0.1, 0, 0)), "elbow": ("shoulder", (0.27, 0, 0)), "wrist": ("elbow", (0.25, 0, 0))}
+    for word, x in (("left", 1), ("right", -1)):
+        for joint, (parent, place) in side.items():
+            above = f"{word}_{parent}" if parent in side else parent
+            places[f"{word}_{joint}"] = (above, (x * place[0], *place[1:]))
+    names = list(places)
+    rest = np.tile(rotation.IDENTITY, (len(names), 1))
+    skeleton = Skeleton(tuple(names), [names.index(p) if p else -1 for p, _ in places.values()],
+                        [place for _, place in places.values()], rest)
+    turns = np.zeros((frames, len(names), 3))
+    swing = np.sin(np.linspace(0, 4 * math.pi, frames))
+    for side, sign in (("left", 1), ("right", -1)):
+        turns[:, names.index(f"{side}_hip"), 0] = -0.5 * swing * sign
+        turns[:, names.index(f"{side}_knee"), 0] = 0.3 + 0.3 * swing * sign
+        turns[:, names.index(f"{side}_shoulder"), 1] = 1.2 * sign
+    return Motion(skeleton, fps, np.tile([0, 0, 0.95], (frames, 1)), rotation.from_rotvec(turns))
+
+
 def load(path: Path) -> bpy.types.Object:
     """Import a file and return its armature."""
     importers = {".glb": bpy.ops.import_scene.gltf, ".fbx": bpy.ops.import_scene.fbx, ".bvh": bpy.ops.import_anim.bvh}

@@ -1,0 +1,136 @@
+"""The sidebar tab "SFV": draws what is known, computes nothing."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+
+from . import tracking
+
+LETTER = 7.5
+"""Width of a letter in px, to break long messages at the panel's width."""
+STATES = {"starting": "Starting", "queued": "Waiting for its turn", "done": "Done", "failed": "Failed",
+          "cancelled": "Cancelled", "crashed": "Broken off", "lost": "Not reached"}
+ICONS = {"unknown": "QUESTION", "asked": "SORTTIME", "found": "CHECKMARK", "missing": "ERROR"}
+
+
+class Sidebar:
+    """Where the panels are."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "SFV"
+
+
+class SFV_PT_main(Sidebar, bpy.types.Panel):
+    """From a video to a motion to keyframes."""
+
+    bl_label = "Motion from Video"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        held, layout = context.scene.sfv, self.layout
+        draw_backend(layout, context)
+        column = layout.column()
+        column.prop(held, "video", text="")
+        column.operator("sfv.capture", icon="CON_CAMERASOLVER")
+        layout.separator()
+        column = layout.column()
+        column.prop(held, "target", text="", icon="ARMATURE_DATA")
+        column.prop(held, "first_frame")
+        if held.captured.motion and held.simulated.motion:
+            column.row().prop(held, "take", expand=True)
+        column.operator("sfv.retarget", icon="ACTION")
+        layout.separator()
+        column = layout.column()
+        column.prop(held, "minutes")
+        column.operator("sfv.simulate", icon="PHYSICS")
+        draw_job(layout, context)
+
+
+class SFV_PT_results(Sidebar, bpy.types.Panel):
+    """What the backend drew and wrote."""
+
+    bl_label = "Results"
+    bl_parent_id = "SFV_PT_main"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(context.scene.sfv.captured.motion or context.scene.sfv.simulated.motion)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        held, column = context.scene.sfv, self.layout.column()
+        for path, text, icon in ((held.captured.picture, "Open Overlay", "FILE_MOVIE"),
+                                 (held.captured.report, "Open Report", "FILE_TEXT"),
+                                 (held.simulated.picture, "Open Learning Curve", "GRAPH")):
+            if path:
+                column.operator("sfv.open", text=text, icon=icon).path = path
+        for note in tracking.notes:
+            draw_text(self.layout, context, note, "DOT")
+
+
+def draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw whether there is a backend, and the button that starts one."""
+    view = tracking.backend
+    row = layout.row(align=True)
+    if view.state == "missing":
+        row.label(text="No backend", icon="ERROR")
+    else:
+        row.label(text=view.text, icon=ICONS[view.state])
+    row.operator("sfv.test_backend", text="", icon="FILE_REFRESH")
+    if view.state == "missing":
+        draw_text(layout, context, view.text)
+        layout.operator("sfv.start_backend", icon="PLAY")
+
+
+def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw how far the scene's job is, and what can be done about it."""
+    view = tracking.view_of(context.scene)
+    if view is None:
+        return
+    box = layout.box()
+    title = f"{view.kind.capitalize()}: {view.stage or STATES.get(view.state, view.state)}"
+    if view.ended:
+        box.label(text=title, icon="CHECKMARK" if view.state == "done" else "ERROR")
+    else:
+        box.label(text=title, icon="SORTTIME")
+        box.progress(factor=view.fraction, type="BAR", text=f"{100 * view.fraction:.0f} %{left(view.seconds_left)}")
+        box.operator("sfv.cancel", icon="X")
+    if view.text:
+        draw_text(box, context, view.text)
+    if view.can_resume:
+        box.operator("sfv.resume", icon="FILE_REFRESH")
+
+
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
+    """Draw a text of any length, broken at the panel's width."""
+    scale = context.preferences.system.ui_scale
+    letters = max(int(context.region.width / (LETTER * scale)) - 5, 20) if context.region else 40
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(text, letters)):
+        column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
+
+
+def left(seconds: float | None) -> str:
+    """Return the time left for people."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f", {seconds:.0f} s left"
+    if seconds < 3600:
+        return f", {seconds // 60:.0f} min {seconds % 60:.0f} s left"
+    return f", {seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min left"
+
+
+CLASSES = (SFV_PT_main, SFV_PT_results)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

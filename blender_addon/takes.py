@@ -1,0 +1,66 @@
+"""The captured and the simulated motion that a scene holds, and how one becomes an Action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from retarget import Motion
+
+from .errors import AddonError
+from .transfer import Transfer, transfer
+
+WORDS = {"capture": "captured", "simulate": "simulated"}
+
+
+def take_of(scene: bpy.types.Scene, kind: str) -> bpy.types.PropertyGroup:
+    """Return the scene's take of a kind: capture or simulate."""
+    return getattr(scene.sfv, WORDS[kind])
+
+
+def store(scene: bpy.types.Scene, kind: str, job: str, files: dict[str, str]) -> None:
+    """Note where a finished job's files lie."""
+    take = take_of(scene, kind)
+    take.job, take.name = job, scene.sfv.clip
+    take.motion = files.get("motion.npz") or files["rollout.npz"]
+    take.picture = files.get("overlay.mp4") or files.get("curve.png", "")
+    take.report = files.get("report.html", "")
+    scene.sfv.take = kind
+
+
+def bake_take(scene: bpy.types.Scene, kind: str) -> Transfer:
+    """Bake a take onto the scene's target as a new Action. Raise AddonError, RetargetError."""
+    take, target = take_of(scene, kind), scene.sfv.target
+    if not take.motion:
+        raise AddonError(f"There is no {WORDS[kind]} motion yet. {kind.capitalize()} first.")
+    if target is None:
+        raise AddonError("No target is chosen. Choose the armature that shall move.")
+    name = f"SFV {WORDS[kind]} {take.name}".strip()
+    fps = scene.render.fps / scene.render.fps_base
+    return transfer(target, Motion.load(take.motion), name, scene.sfv.first_frame, fps)
+
+
+def describe(made: Transfer) -> str:
+    """Return one line on what was baked."""
+    first, last = made.action.frame_range
+    return f"{made.action.name}: {len(made.bone_map.pairs)} bones, frames {first:.0f} to {last:.0f}"
+
+
+def snapshot(scene: bpy.types.Scene) -> dict[str, Any]:
+    """Return what the scene holds of its jobs, as plain values."""
+    held = {name: getattr(scene.sfv, name) for name in ("job", "kind", "clip")}
+    for word in WORDS.values():
+        take = getattr(scene.sfv, word)
+        held[word] = {name: getattr(take, name) for name in ("job", "name", "motion", "picture", "report")}
+    return held
+
+
+def restore(scene: bpy.types.Scene, held: dict[str, Any]) -> None:
+    """Give the scene what `snapshot` returned."""
+    for name, value in held.items():
+        if isinstance(value, dict):
+            for part, text in value.items():
+                setattr(getattr(scene.sfv, name), part, text)
+        else:
+            setattr(scene.sfv, name, value)

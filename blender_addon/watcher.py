@@ -1,0 +1,201 @@
+"""Everything that waits for the backend, in threads; what they learn comes back to Blender through a queue.
+
+The only file with threads. A thread never touches bpy: it asks the backend and posts messages. `drain` hands them to
+`tracking` on the main thread, called by a timer, or by hand where timers do not run (blender -b, tests).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import backend, tracking
+from .backend import Access, Backend
+from .client import BackendError
+from .errors import AddonError
+
+INTERVAL = 0.25
+"""Time in s between two looks at the queue."""
+RESULTS = {"capture": ("motion.npz", "overlay.mp4", "report.html"), "simulate": ("rollout.npz", "curve.png")}
+"""Which artifacts are fetched when a job of this kind is done; the first is the motion."""
+
+_messages: queue.Queue[tuple[Callable[..., None], tuple]] = queue.Queue()
+_generation = 0
+"""Raised when the add-on is switched off: threads of an older one fall silent."""
+_followed: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job to be submitted."""
+
+    job: str
+    """The id, chosen here, so that everything about the job can be found by it from the first moment."""
+    kind: str
+    """capture or simulate."""
+    config: dict[str, Any]
+    access: Access
+    folder: Path
+    """Where the results are to be kept."""
+
+
+def submit(order: Order) -> None:
+    """Start the backend if needed, send the video if it is elsewhere, submit the job and follow it to its end."""
+    _spawn(_submit, order, tracking.backend_asked())
+
+
+def follow(order: Order) -> None:
+    """Follow a job that was submitted before, from its first event; its configuration is not needed."""
+    if order.job not in _followed:
+        _spawn(_follow, order)
+
+
+def resume(order: Order) -> None:
+    """Let a job that ended early go on, and follow it."""
+    _spawn(_resume, order)
+
+
+def cancel(job: str, access: Access) -> None:
+    """Ask a job to stop; its own events say when it has."""
+    _spawn(_cancel, job, access)
+
+
+def probe(access: Access, start: bool = False) -> None:
+    """Find out whether a backend answers; start one if asked to."""
+    _spawn(_probe, access, start, tracking.backend_asked())
+
+
+def drain() -> int:
+    """Hand all waiting messages to Blender, on the main thread, and return how many there were."""
+    count = 0
+    while True:
+        try:
+            tell, content = _messages.get_nowait()
+        except queue.Empty:
+            return count
+        tell(*content)
+        count += 1
+
+
+def wait(job: str, seconds: float) -> None:
+    """Block until the job has ended and its results are here, or the time is up: for scripts and tests."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        drain()
+        view = tracking.views.get(job)
+        if view and view.ended:
+            return
+        time.sleep(0.05)
+    raise AddonError(f"The job did not end within {seconds:.0f} s.")
+
+
+def tick() -> float:
+    """Drain on Blender's timer, and show what is new."""
+    if drain():
+        tracking.redraw()
+    return INTERVAL
+
+
+def register() -> None:
+    bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
+
+
+def unregister() -> None:
+    global _generation
+    _generation += 1
+    _followed.clear()
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    while not _messages.empty():
+        _messages.get_nowait()
+
+
+def _spawn(function: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=function, args=(_generation, *arguments), daemon=True).start()
+
+
+def _post(generation: int, tell: Callable[..., None], *content: object) -> None:
+    if generation != _generation:
+        raise SystemExit  # ends this thread quietly
+    _messages.put((tell, content))
+
+
+def _submit(generation: int, order: Order, question: int) -> None:
+    try:
+        server = backend.ensure(order.access)
+        _post(generation, tracking.backend_answered, question, "found", backend.describe(order.access))
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.backend_answered, question, "missing", str(error))
+        _post(generation, tracking.job_lost, order.job, str(error))
+        return
+    try:
+        config = dict(order.config)
+        if order.access.remote:
+            _post(generation, tracking.job_event, order.job, {"kind": "log", "text": "Sending the video"})
+            config["video"] = server.upload(config["video"])
+        server.submit(config, order.job)
+        _watch(generation, server, order)
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.job_lost, order.job, str(error))
+
+
+def _follow(generation: int, order: Order) -> None:
+    try:
+        _watch(generation, backend.connect(order.access), order)
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.job_lost, order.job, str(error))
+
+
+def _resume(generation: int, order: Order) -> None:
+    try:
+        server = backend.ensure(order.access)
+        before = _last_cursor(server, order.job)
+        server.resume(order.job)
+        _watch(generation, server, order, before)
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.job_lost, order.job, str(error))
+
+
+def _cancel(generation: int, job: str, access: Access) -> None:
+    try:
+        backend.connect(access).cancel(job)
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.job_event, job, {"kind": "log", "text": str(error)})
+
+
+def _probe(generation: int, access: Access, start: bool, question: int) -> None:
+    try:
+        if start:
+            backend.ensure(access)
+        _post(generation, tracking.backend_answered, question, "found", backend.describe(access))
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.backend_answered, question, "missing", str(error))
+
+
+def _last_cursor(server: Backend, job: str) -> int:
+    """Return the cursor of the newest event, so that the end of an earlier run is not taken for this one's."""
+    after = 0
+    while events := server.events(job, after):
+        after = events[-1]["cursor"]
+    return after
+
+
+def _watch(generation: int, server: Backend, order: Order, after: int = 0) -> None:
+    """Post every event until the job ends, and fetch the results of one that is done."""
+    _followed.add(order.job)
+    try:
+        for event in server.watch(order.job, after):
+            if event["kind"] == "state" and event["state"] == "done":
+                files = {name: server.download(order.job, name, order.folder / name) for name in RESULTS[order.kind]}
+                _post(generation, tracking.job_arrived, order.job, {name: str(path) for name, path in files.items()})
+            else:
+                _post(generation, tracking.job_event, order.job, event)
+    finally:
+        _followed.discard(order.job)
