@@ -131,7 +131,8 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[list[_Joint], int]:
 
 def _describe(path: Path, number: int, words: list[str], joints: list[_Joint], stack: list[int | None]) -> None:
     """Read an OFFSET or CHANNELS line into the joint it stands in."""
-    if not stack or not joints:
+    owner = next((j for j in reversed(stack) if j is not None), None)
+    if owner is None:
         raise _wrong(path, number, f"{words[0]} stands outside of a joint")
     joint = stack[-1]
     if words[0].upper() == "OFFSET":
@@ -144,7 +145,7 @@ def _describe(path: Path, number: int, words: list[str], joints: list[_Joint], s
         if joint is not None:
             joints[joint].offset = offset
         else:
-            joints[next(j for j in reversed(stack[:-1]) if j is not None)].ends.append(offset)
+            joints[owner].ends.append(offset)
         return
     channels = [word.capitalize() for word in words[2:]]
     known = all(channel in _CHANNELS for channel in channels)

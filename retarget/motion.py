@@ -190,5 +190,8 @@ class Motion:
         except KeyError as error:
             raise RetargetError(f"'{path}' is not a motion file: it has no {error}. "
                                 "Give the motion.npz that a capture wrote.") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise RetargetError(f"'{path}' is not a motion file: {error}. Give the motion.npz that a capture wrote."
+                                ) from error
         except RetargetError as error:
             raise RetargetError(f"'{path}': {error}") from error

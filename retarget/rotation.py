@@ -128,7 +128,7 @@ def to_euler(order: str, q: np.ndarray) -> np.ndarray:
     m = to_matrix(q)
     cosine = np.hypot(m[..., i, i], m[..., i, j])
     middle = np.arctan2(sign * m[..., i, k], cosine)
-    free = cosine > 1e-9
+    free = cosine > 1.5e-8
     first = np.where(
         free,
         np.arctan2(-sign * m[..., j, k], m[..., k, k]),
