@@ -1,23 +1,31 @@
 """Choose among several detections of the same picture.
 
 A tracking network is steady but stays wrong once its region of interest is lost (flips); detecting afresh in each
-picture recovers at once but jumps between people. So the tracker is checked by fresh detections, doubtful pictures
-are detected afresh in several views, and one person's path is chosen through all candidates.
+picture recovers at once but jumps between people. So two trackers watch, one of them in a mirror; where they
+disagree or the person moves fast, the picture is detected afresh, and one person's path is chosen through all
+candidates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 LIMBS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 """Shoulders, elbows, wrists, hips, knees and ankles among MediaPipe's 33 landmarks."""
 _HIPS = np.array([23, 24])
-_APART_2D = 0.05
+_APART_2D = 0.03
 """Median limb distance in person sizes above which two detections disagree; agreeing ones stay below 0.02."""
-_APART_3D = 0.25
+_APART_3D = 0.2
 """Mean limb distance in m above which two detections disagree; agreeing ones stay below 0.12."""
+_FAST = 2.5
+"""Mean limb speed relative to the hips in m/s above which a tracker's region of interest lags."""
+_MARGIN = 2
+"""Pictures before and after a doubtful one that are doubted too."""
+_TRACKED_COST = 0.1
+"""What choosing a tracked detection costs where there are fresh ones; a jump to another person costs more."""
 _SAME_PERSON = 0.10
 """Median limb distance in person sizes within which detections are merged."""
 
@@ -32,6 +40,8 @@ class Candidate:
     """Landmarks relative to the hips in m in camera axes, shape (K, 3)."""
     visibility: np.ndarray
     """The network's own confidence, 0 to 1, shape (K,)."""
+    fresh: bool = False
+    """Found without knowing the picture before."""
 
     @property
     def size(self) -> float:
@@ -56,14 +66,13 @@ def disagree(a: Candidate, b: Candidate) -> bool:
     return distance(a, b) > _APART_2D or depth > _APART_3D
 
 
-def doubtful(tracked: list[Candidate | None], checks: dict[int, Candidate | None], margin: int) -> np.ndarray:
-    """Mark pictures whose tracked detection is missing or contradicted by a fresh one nearby. → (T,) bool."""
-    doubt = np.array([candidate is None for candidate in tracked])
-    for index, fresh in checks.items():
-        seen = tracked[index]
-        doubt[index] |= seen is not None and fresh is not None and disagree(seen, fresh)
-    wide = np.convolve(doubt, np.ones(2 * margin + 1), mode="same") if len(doubt) else doubt
-    return wide[: len(doubt)] > 0 if len(wide) == len(doubt) else doubt
+def doubtful(first: list[Candidate | None], second: list[Candidate | None], times: list[float]) -> np.ndarray:
+    """Mark the pictures in which two trackers disagree or find nobody, or limbs move fast. → (T,) bool."""
+    doubt = np.array([a is None or b is None or disagree(a, b) for a, b in zip(first, second, strict=True)])
+    for (i, a), (j, b) in pairwise((i, a) for i, a in enumerate(first) if a is not None):
+        apart = float(np.linalg.norm(a.xyz[LIMBS] - b.xyz[LIMBS], axis=-1).mean())
+        doubt[[i, j]] |= apart > _FAST * max(times[j] - times[i], 1e-3)
+    return np.convolve(doubt, np.ones(2 * _MARGIN + 1))[_MARGIN:len(doubt) + _MARGIN] > 0
 
 
 def choose(candidates: list[list[Candidate]]) -> list[Candidate | None]:
@@ -78,7 +87,7 @@ def choose(candidates: list[list[Candidate]]) -> list[Candidate | None]:
         return chosen
     cost = _own_cost(candidates[filled[0]])
     back: list[np.ndarray] = []
-    for before, now in zip(filled[:-1], filled[1:], strict=True):
+    for before, now in pairwise(filled):
         step = cost[:, None] + _jump_cost(candidates[before], candidates[now]) / (now - before)
         back.append(step.argmin(axis=0))
         cost = step.min(axis=0) + _own_cost(candidates[now])
@@ -93,7 +102,9 @@ def choose(candidates: list[list[Candidate]]) -> list[Candidate | None]:
 def _own_cost(options: list[Candidate]) -> np.ndarray:
     """Return each candidate's disagreement with the others and lack of visibility. (N,)."""
     apart = np.array([np.median([min(distance(a, b), 0.5) for b in options]) for a in options])
-    return apart + 0.2 * (1.0 - np.array([a.visibility[LIMBS].mean() for a in options]))
+    hidden = 1.0 - np.array([a.visibility[LIMBS].mean() for a in options])
+    tracked = np.array([not a.fresh for a in options]) & any(a.fresh for a in options)
+    return apart + 0.2 * hidden + _TRACKED_COST * tracked
 
 
 def _jump_cost(before: list[Candidate], now: list[Candidate]) -> np.ndarray:
@@ -103,8 +114,8 @@ def _jump_cost(before: list[Candidate], now: list[Candidate]) -> np.ndarray:
 
 
 def _merged(best: Candidate, options: list[Candidate]) -> Candidate:
-    same = [option for option in options if distance(best, option) < _SAME_PERSON]
+    same = [option for option in options if option.fresh == best.fresh and distance(best, option) < _SAME_PERSON]
     if len(same) < 2:
         return best
     return Candidate(np.median([c.xy for c in same], axis=0), np.median([c.xyz for c in same], axis=0),
-                     np.mean([c.visibility for c in same], axis=0))
+                     np.mean([c.visibility for c in same], axis=0), best.fresh)

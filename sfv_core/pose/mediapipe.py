@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import SfvError
 from ..progress import Progress
-from ..video import Video, frames
+from ..video import Frame, Video, frames
 from .candidates import Candidate, choose, doubtful
 from .keypoints import Keypoints
 
@@ -30,6 +30,8 @@ NAMES = (
 )
 _MIRROR = np.array([NAMES.index(name.replace("left", "LEFT").replace("right", "left").replace("LEFT", "right"))
                     for name in NAMES])
+Pair = tuple[Candidate | None, Candidate | None]
+"""What was found in a picture and in its mirror image."""
 _MIN_DETECTED = 5
 _IN_FLIGHT = 6
 """Pictures held in memory at most while the network works."""
@@ -39,92 +41,79 @@ _IN_FLIGHT = 6
 class View:
     """How a picture is turned before the network sees it; results are turned back."""
 
-    upside_down: bool = False
     mirrored: bool = False
 
 
-_UPRIGHT = View()
-_CHECK = View(mirrored=True)
-_AFRESH = (View(), View(mirrored=True), View(upside_down=True), View(upside_down=True, mirrored=True))
+_VIEWS = (View(), View(mirrored=True))
+"""Mirrored pictures give detections whose errors differ, so agreement means something and the mean is better; pictures
+turned upside down add nothing beyond that."""
 
 
-@dataclass(frozen=True)
 class MediaPipeEstimator:
-    """Track the person; check the tracker by fresh detections; detect doubtful pictures afresh in four views."""
-
-    check_every: int = 5
-    """Pictures from one check of the tracker to the next."""
+    """Track the person in the picture and in its mirror image; detect doubtful pictures afresh in both."""
 
     def __call__(self, video: Video, start: float, end: float | None, progress: Progress) -> Keypoints:
         """Return the landmarks of one person; report as stage "detect". Raise SfvError where nobody is found."""
         _require_mediapipe()
-        times, tracked, checks = self._track(video, start, end, progress)
+        times, pairs = _track(video, start, end, progress)
         if not times:
             raise SfvError(f"No picture of '{video.path}' lies between {start:g} s and "
                            f"{'the end' if end is None else f'{end:g} s'}. Choose a longer span.")
-        doubt = doubtful(tracked, checks, margin=self.check_every)
-        candidates = [[] if c is None else [c] for c in tracked]
-        for index, fresh in checks.items():
-            if doubt[index] and fresh is not None:
-                candidates[index].append(fresh)
-        for done, (index, fresh) in enumerate(_detect_afresh(video, times, doubt), 1):
-            candidates[index] += fresh
+        doubt = doubtful([first for first, _ in pairs], [second for _, second in pairs], times)
+        candidates = [[found for found in pair if found is not None] for pair in pairs]
+        for done, (index, pair) in enumerate(_detect_afresh(video, times, doubt), 1):
+            candidates[index] += [replace(found, fresh=True) for found in pair if found is not None]
             if done % 10 == 0:
                 progress("detect", len(times) + done, len(times) + int(doubt.sum()))
         return _keypoints(video, np.array(times), choose(candidates))
 
-    def _track(self, video: Video, start: float, end: float | None, progress: Progress
-               ) -> tuple[list[float], list[Candidate | None], dict[int, Candidate | None]]:
-        times: list[float] = []
-        tracked: list[Candidate | None] = []
-        checks: dict[int, Candidate | None] = {}
-        pending: deque[tuple[Future, Future | None]] = deque()
-        expected = max(video.frame_count if end is None else round((end - start) * video.fps), 1)
 
-        def collect() -> None:
-            found, fresh = pending.popleft()
-            tracked.append(found.result())
-            if fresh is not None:
-                checks[len(tracked) - 1] = fresh.result()
-            if len(tracked) % 10 == 0:
-                progress("detect", min(len(tracked), expected), expected)
-
-        with _Network(tracking=True) as tracker, _Network(tracking=False) as checker, \
-                ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
-            for frame in frames(video, start, end):
-                fresh = None
-                if frame.index % self.check_every == 0:
-                    fresh = second.submit(_detect, checker, frame.rgb, _CHECK)
-                pending.append((first.submit(_detect, tracker, frame.rgb, _UPRIGHT), fresh))
-                times.append(frame.time_s)
-                if len(pending) >= _IN_FLIGHT:
-                    collect()
-            while pending:
-                collect()
-        return times, tracked, checks
+def _track(video: Video, start: float, end: float | None, progress: Progress) -> tuple[list[float], list[Pair]]:
+    """Return the times in s and what both trackers saw in each picture."""
+    times: list[float] = []
+    pairs: list[Pair] = []
+    span = (video.duration if end is None else min(end, video.duration or end)) - start
+    expected = max(round(span * video.fps), 1)
+    for time_s, pair in _in_both_views(frames(video, start, end), tracking=True):
+        times.append(time_s)
+        pairs.append(pair)
+        if len(times) % 10 == 0:
+            progress("detect", len(times), max(expected, len(times)))
+    return times, pairs
 
 
-def _detect_afresh(video: Video, times: list[float], doubt: np.ndarray) -> Iterator[tuple[int, list[Candidate]]]:
-    """Yield (index, detections) of the doubtful pictures, each found anew in every view."""
-    if not doubt.any():
-        return
+def _detect_afresh(video: Video, times: list[float], doubt: np.ndarray) -> Iterator[tuple[int, Pair]]:
+    """Yield (index, detections) of the doubtful pictures, each found anew."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], doubt, [False]]).astype(int)))
-    with _Network(tracking=False) as one, _Network(tracking=False) as two, \
+    for begin, stop in zip(edges[::2], edges[1::2], strict=True):
+        pictures = frames(video, times[begin], times[stop - 1])
+        for number, (_, pair) in enumerate(_in_both_views(pictures, tracking=False)):
+            yield int(begin) + number, pair
+
+
+def _in_both_views(pictures: Iterator[Frame], tracking: bool) -> Iterator[tuple[float, Pair]]:
+    """Yield (time in s, detections) of each picture, as it is and mirrored, on two threads."""
+    pending: deque[tuple[float, list[Future]]] = deque()
+    with _Network(tracking) as one, _Network(tracking) as two, \
             ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
-        for begin, stop in zip(edges[::2], edges[1::2], strict=True):
-            for frame in frames(video, times[begin], times[stop - 1]):
-                jobs = [pool.submit(_detect, network, frame.rgb, view) for view, (pool, network) in
-                        zip(_AFRESH, [(first, one), (second, two)] * 2, strict=True)]
-                results = [job.result() for job in jobs]
-                yield int(begin) + frame.index, [found for found in results if found is not None]
+        for frame in pictures:
+            jobs = [pool.submit(_detect, network, frame.rgb, view) for pool, network, view in
+                    zip((first, second), (one, two), _VIEWS, strict=True)]
+            pending.append((frame.time_s, jobs))
+            if len(pending) >= _IN_FLIGHT:
+                yield _finished(*pending.popleft())
+        while pending:
+            yield _finished(*pending.popleft())
+
+
+def _finished(time_s: float, jobs: list[Future]) -> tuple[float, Pair]:
+    return time_s, (jobs[0].result(), jobs[1].result())
 
 
 def _detect(network: _Network, rgb: np.ndarray, view: View) -> Candidate | None:
     """Run the network on the picture seen as `view` and turn the result back."""
     height, width = rgb.shape[:2]
-    seen = rgb[::-1, ::-1] if view.upside_down else rgb
-    seen = seen[:, ::-1] if view.mirrored else seen
-    result = network(np.ascontiguousarray(seen))
+    result = network(np.ascontiguousarray(rgb[:, ::-1]) if view.mirrored else rgb)
     if result.pose_landmarks is None or result.pose_world_landmarks is None:
         return None
     flat = np.array([(p.x * width, p.y * height, p.visibility) for p in result.pose_landmarks.landmark])
@@ -133,8 +122,6 @@ def _detect(network: _Network, rgb: np.ndarray, view: View) -> Candidate | None:
     if view.mirrored:
         xy, xyz, visibility = xy[_MIRROR], xyz[_MIRROR], visibility[_MIRROR]
         xy, xyz = xy * [-1, 1] + [width, 0], xyz * [-1, 1, 1]
-    if view.upside_down:
-        xy, xyz = xy * -1 + [width, height], xyz * [-1, -1, 1]
     if not (np.all(np.isfinite(xy)) and np.all(np.isfinite(xyz))):
         return None
     return Candidate(xy, xyz, np.clip(visibility, 0.0, 1.0))

@@ -35,19 +35,20 @@ def repair(keypoints: Keypoints, passes: int = 2) -> tuple[Keypoints, int]:
         middle_xy = median_filter(xy, size=(_WINDOW, 1, 1), mode="nearest")
         for left, right in (_sides(keypoints.names, _LEGS), _sides(keypoints.names, _ARMS)):
             here, there = np.concatenate([left, right]), np.concatenate([right, left])
-
-            def cost(pick: np.ndarray, here: np.ndarray = here) -> np.ndarray:
-                depth = np.linalg.norm(xyz[:, pick] - middle_xyz[:, here], axis=-1).mean(axis=1)
-                flat = np.linalg.norm(xy[:, pick] - middle_xy[:, here], axis=-1).mean(axis=1)
-                return depth + 2.0 * flat / size
-
-            rows = np.flatnonzero(cost(there) < _CLEARLY * cost(here))[:, None]
+            straight = _apart(xyz[:, here], middle_xyz[:, here]) + 2 * _apart(xy[:, here], middle_xy[:, here]) / size
+            crossed = _apart(xyz[:, there], middle_xyz[:, here]) + 2 * _apart(xy[:, there], middle_xy[:, here]) / size
+            rows = np.flatnonzero(crossed < _CLEARLY * straight)[:, None]
             for array in (xyz, xy, confidence):
                 array[rows, here] = array[rows, there]
             count += len(rows)
     out_xyz, out_xy, out_confidence = keypoints.xyz.copy(), keypoints.xy.copy(), keypoints.confidence.copy()
     out_xyz[found], out_xy[found], out_confidence[found] = xyz, xy, confidence
     return replace(keypoints, xyz=out_xyz, xy=out_xy, confidence=out_confidence), count
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the mean distance of the landmarks per frame. (T, n, d), (T, n, d) → (T,)."""
+    return np.linalg.norm(a - b, axis=-1).mean(axis=1)
 
 
 def _sides(names: tuple[str, ...], parts: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

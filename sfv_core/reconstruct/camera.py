@@ -41,10 +41,12 @@ class Camera:
         return p_camera[..., :2] / np.maximum(p_camera[..., 2:], 1e-3) * self.focal + self.centre
 
     def save(self, path: Path | str) -> None:
-        """Write JSON, whole or not at all."""
-        data = {"format": FORMAT_VERSION, "focal": float(self.focal), "centre": np.asarray(self.centre).tolist(),
-                "size": list(self.size), "rotation": np.asarray(self.rotation).tolist(),
-                "position": np.asarray(self.position).tolist()}
+        """Write JSON, whole or not at all; its rotation is the matrix that takes the world's axes to the camera's."""
+        width, height = self.size
+        data = {"format": FORMAT_VERSION, "width": width, "height": height, "focal_px": float(self.focal),
+                "centre_px": np.asarray(self.centre, float).tolist(),
+                "rotation": rotation.to_matrix(rotation.inverse(self.rotation)).tolist(),
+                "position": np.asarray(self.position, float).tolist()}
         with written_whole(Path(path)) as temporary:
             temporary.write_text(json.dumps(data, indent=2) + "\n")
 
@@ -55,17 +57,21 @@ class Camera:
         if not path.is_file():
             raise SfvError(f"No camera file '{path}'. Give the camera.json that a capture wrote.")
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
             if data["format"] != FORMAT_VERSION:
                 raise ValueError(f"format {data['format']}, this version reads {FORMAT_VERSION}")
-            centre, turn, position = (np.array(data[key], float) for key in ("centre", "rotation", "position"))
-            width, height = (int(n) for n in data["size"])
-            values = np.concatenate([centre, turn, position, [float(data["focal"])]])
-            if (centre.shape, turn.shape, position.shape) != ((2,), (4,), (3,)) or not np.all(np.isfinite(values)):
+            centre, matrix, position = (np.array(data[key], float) for key in ("centre_px", "rotation", "position"))
+            if (centre.shape, matrix.shape, position.shape) != ((2,), (3, 3), (3,)):
+                raise ValueError("its centre, rotation or position has the wrong number of values")
+            if not (np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4) and np.linalg.det(matrix) > 0):
+                raise ValueError("its rotation is not a rotation matrix")
+            focal, size = float(data["focal_px"]), (int(data["width"]), int(data["height"]))
+            if not (np.all(np.isfinite([*centre, *position])) and np.isfinite(focal) and focal > 0 and min(size) > 0):
                 raise ValueError("its numbers are not a camera's")
-            return cls(float(data["focal"]), centre, (width, height), rotation.normalize(turn), position)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SfvError(f"'{path}' is not a camera file: {error}. Give the camera.json that a capture wrote."
+            return cls(focal, centre, size, rotation.inverse(rotation.from_matrix(matrix)), position)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise SfvError(f"'{path}' is not a camera file: {reason}. Give the camera.json that a capture wrote."
                            ) from error
 
 

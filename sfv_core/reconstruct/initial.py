@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
@@ -60,7 +62,7 @@ def initial_rotations(skeleton: Skeleton, xyz: np.ndarray) -> np.ndarray:
 
 
 def best_rotation(model: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the rotation that brings the model (K, 3) closest to the points (T, K, 3), both centred. (T, 4). Kabsch."""
+    """Return the rotation (T, 4) that brings the model (K, 3) closest to the points (T, K, 3), both centred. Kabsch."""
     a = model - model.mean(axis=0)
     b = points - points.mean(axis=1, keepdims=True)
     u, _, vt = np.linalg.svd(np.einsum("tki,kj->tij", b, a))
@@ -98,7 +100,7 @@ def _point_chain(skeleton: Skeleton, local: np.ndarray, p_rest: np.ndarray, chai
                  q_parent: np.ndarray, seen) -> np.ndarray:
     """Swing each bone of a limb along its landmarks; return the world rotation (T, 4) of the last bone."""
     q_world = q_parent
-    for name, child in zip(chain[:-1], chain[1:], strict=True):
+    for name, child in pairwise(chain):
         joint = skeleton.index(name)
         bone = p_rest[skeleton.index(child)] - p_rest[joint]
         direction = rotation.rotate(rotation.inverse(q_world), seen(child) - seen(name))

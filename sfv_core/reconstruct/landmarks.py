@@ -81,7 +81,7 @@ def observe(keypoints: Keypoints) -> tuple[Observations, float]:
     if missing:
         raise SfvError(f"These keypoints lack the landmarks {', '.join(missing)}.")
     seen = np.flatnonzero(keypoints.detected)
-    start, stop = keypoints.times[seen[0]], keypoints.times[seen[-1]]
+    start, stop = float(keypoints.times[seen[0]]), float(keypoints.times[seen[-1]])
     count = round((stop - start) * keypoints.fps) + 1
     even = keypoints.at(start + np.arange(count) / keypoints.fps)
     pick = [keypoints.names.index(name) for name in NAMES]
@@ -91,7 +91,7 @@ def observe(keypoints: Keypoints) -> tuple[Observations, float]:
     size = np.maximum(even.person_size(), 1.0)
     observations = Observations(keypoints.fps, even.xy[:, pick], xyz - hips, even.confidence[:, pick], even.detected,
                                 _steady(size, keypoints.fps))
-    return observations, float(start)
+    return observations, start
 
 
 def _steady(size: np.ndarray, fps: float) -> np.ndarray:

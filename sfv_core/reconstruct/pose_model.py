@@ -6,6 +6,7 @@ Everything is in camera axes (x right, y down, z forward): the root's rotation t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -135,4 +136,4 @@ def _levels(parents: list[int]) -> list[tuple[Tensor, Tensor]]:
         depth[joint] = depth[parent] + 1 if parent >= 0 else 0
     groups = [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
     return [(torch.tensor(group), torch.tensor([above.index(parents[j]) for j in group]))
-            for above, group in zip(groups[:-1], groups[1:], strict=True)]
+            for above, group in pairwise(groups)]

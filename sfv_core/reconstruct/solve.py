@@ -157,8 +157,8 @@ def _confidence(observations: Observations, projected: np.ndarray) -> np.ndarray
     error = np.linalg.norm(projected - observations.xy, axis=-1) / observations.size[:, None]
     good = observations.weight * np.exp(-((error / 0.05) ** 2))
     out = np.repeat(good[:, _TORSO].mean(axis=1, keepdims=True), len(SMPL_NAMES), axis=1)
-    for joint in set(landmarks.JOINTS.tolist()):
-        out[:, joint] = good[:, landmarks.JOINTS == joint].mean(axis=1)
+    for joint in np.unique(landmarks.JOINTS):
+        out[:, joint] = good[:, np.flatnonzero(joint == landmarks.JOINTS)].mean(axis=1)
     for side in ("left", "right"):
         hand, finger = SMPL_NAMES.index(f"{side}_hand"), landmarks.NAMES.index(f"{side}_index")
         out[:, hand] = good[:, finger]
