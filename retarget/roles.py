@@ -24,6 +24,8 @@ SPINE = ("Spine", "Chest", "UpperChest")
 PRESETS = ("smpl", "mixamo", "rigify", "unreal", "general")
 """Naming schemes in presets/, in the order in which they win a tie."""
 
+_ENOUGH = 6
+"""Joints that names must reveal before they count; fewer are chance."""
 _PREFIXES = re.compile(r"^(.*[:|])?(mixamorig\d*_?|DEF-|CC_Base_|(ValveBiped\.)?Bip0*\d*[ _]+|J_(Bip|Adj|Sec)_(C_)?"
                        r"|b_|[mf]_avg_|(Armature|Skeleton|Rig)_)?")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
@@ -102,6 +104,8 @@ def find_roles(skeleton: Skeleton) -> Roles:
     tree = _tree(skeleton)
     found = {name: _named(tree, preset(name)) for name in PRESETS}
     scheme = max(PRESETS, key=lambda name: len(found[name]))
+    if len(found[scheme]) < _ENOUGH:
+        return Roles(scheme, {}, notes=tree.notes)
     joints, notes = _consistent(tree, found[scheme])
     joints, swapped = _true_sides(skeleton, joints)
     joints.update(_fingers(tree, preset(scheme), joints))

@@ -168,6 +168,11 @@ def test_names_that_say_nothing_give_an_empty_map_with_the_reason():
     assert bone_map.notes == ("No bone name of the target says what the bone is.",)
 
 
+def test_a_few_familiar_names_are_chance():
+    silent = tree({role: f"Node_{i}" for i, role in enumerate(TREE)} | {"LeftUpperArm": "shoulder.L", "Head": "head"})
+    assert guess(human(), silent).pairs == ()
+
+
 def test_a_saved_map_loads_the_same(tmp_path: Path):
     bone_map = guess(human(), human(MIXAMO))
     bone_map = BoneMap((*bone_map.pairs, Pair("left_hand", "Schwert ⚔")), ("a note",))
