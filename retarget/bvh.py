@@ -56,6 +56,12 @@ def load(path: Path | str, scale: float | None = None, up: str = "y") -> Motion:
     return _assemble(joints, positions, rotations, _fps(frame_time, decimals), scale, _AXES[up])
 
 
+def unit_of(path: Path | str) -> float:
+    """Guess the metres per unit of a BVH file from its rest pose, as `load` does."""
+    path = Path(path)
+    return _guess_scale(_hierarchy(path, _lines(path))[0])
+
+
 def save(motion: Motion, path: Path | str, scale: float = 1.0) -> None:
     """Write a y-up BVH file, whole or not at all. scale: metres per unit of the file, 0.01 for centimetres.
 

@@ -100,7 +100,7 @@ def retarget(options: argparse.Namespace, console: Console) -> Report:
     out = output_file(options.out, ".bvh")
     bone_map = BoneMap.load(options.map) if options.map else guess(source.skeleton, target)
     with made_for_output(out.parent):
-        bvh.save(solve(source, target, bone_map), out)
+        bvh.save(solve(source, target, bone_map), out, bvh.unit_of(options.target))
     return {"frames": len(source), "pairs": len(bone_map.pairs), "notes": list(bone_map.notes), "files": [str(out)]}
 
 

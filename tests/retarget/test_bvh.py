@@ -82,6 +82,7 @@ def test_the_unit_is_guessed_from_the_size_of_the_body(tmp_path: Path, unit: flo
     motion = moving(human())
     bvh.save(motion, tmp_path / "out.bvh", unit)
     assert np.allclose(by_name(bvh.load(tmp_path / "out.bvh"), motion), places(motion), atol=1e-6)
+    assert bvh.unit_of(tmp_path / "out.bvh") == unit
     double = bvh.load(tmp_path / "out.bvh", scale=2.0 * unit)
     assert np.allclose(by_name(double, motion), 2.0 * places(motion), atol=1e-6)
 
