@@ -131,3 +131,10 @@ def shown(armature: bpy.types.Object, names: tuple[str, ...], frame: int) -> tup
     matrices = np.array(world, float)
     turns = matrices[:, :3, :3] / np.linalg.norm(matrices[:, :3, :3], axis=1, keepdims=True)
     return matrices[:, :3, 3] - np.array(armature.matrix_world.translation), rotation.from_matrix(turns)
+
+
+def bags(action: bpy.types.Action) -> list:
+    """Return what holds the curves, in either form of Action."""
+    if not hasattr(action, "slots"):
+        return [action]
+    return [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]

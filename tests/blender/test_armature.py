@@ -114,14 +114,7 @@ def test_a_bone_left_out_keeps_its_pose_and_gets_no_keys():
     action = bake.bake(armature, type(motion)(skeleton, motion.fps, motion.root_pos, still), set(), "a")
     rigs.shown(armature, skeleton.names, 20)
     np.testing.assert_allclose(hand.rotation_quaternion, (0.8, 0.6, 0, 0), atol=1e-6)
-    assert hand.name not in {group.name for group in bags(action)[0].groups}
-
-
-def bags(action: bpy.types.Action) -> list:
-    """Return what holds the curves, in either form of Action."""
-    if not hasattr(action, "slots"):
-        return [action]
-    return [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    assert hand.name not in {group.name for group in rigs.bags(action)[0].groups}
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -69,11 +69,11 @@ def test_capture_ends_as_keyframes_on_the_target(scene):
     start, end = heads(scene.sfv.target, int(first)), heads(scene.sfv.target, int(last))
     assert 0.7 < start[0, 2] < 1.2  # the hips are where hips are
     assert np.linalg.norm(end - start, axis=1).max() > 0.2  # and something has moved
-    simulate_and_compare(scene)
+    and_simulates_as_a_second_action(scene)
 
 
-def simulate_and_compare(scene) -> None:
-    """Let it be simulated for a moment: what arrives is a second Action; the first one stays."""
+def and_simulates_as_a_second_action(scene) -> None:
+    """Go on from the captured motion; a training this short shows the way, not the quality."""
     scene.sfv.minutes = 0.2
     assert bpy.ops.sfv.simulate(wait=True) == {"FINISHED"}
     assert scene.sfv.target.animation_data.action.name == "SFV simulated walk"
@@ -82,25 +82,20 @@ def simulate_and_compare(scene) -> None:
     assert scene.sfv.target.animation_data.action.name.startswith("SFV captured walk")
 
 
-def test_a_cancelled_job_can_be_resumed(scene):
+def test_a_cancelled_job_is_resumed_and_a_reopened_file_goes_on_watching_it(scene, tmp_path):
     bpy.ops.sfv.capture()
     until(lambda: tracking.view_of(scene).state == "running")
     bpy.ops.sfv.cancel()
     until(lambda: tracking.view_of(scene).ended)
     assert tracking.view_of(scene).state == "cancelled"
-    assert bpy.ops.sfv.resume(wait=True) == {"FINISHED"}
-    assert scene.sfv.captured.motion
-
-
-def test_a_reopened_file_goes_on_watching_its_job(scene, tmp_path):
-    bpy.ops.sfv.capture()
-    until(lambda: tracking.view_of(scene).state == "running")
+    assert not scene.sfv.captured.motion
+    bpy.ops.sfv.resume()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"))
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "file.blend"))
     scene = bpy.context.scene
     assert tracking.busy(scene)
-    until(lambda: tracking.view_of(scene).ended, 300)
+    until(lambda: tracking.view_of(scene).ended, 600)
     assert scene.sfv.target.animation_data.action.name.startswith("SFV captured walk")
 
 
