@@ -34,7 +34,8 @@ class Scheduler:
         """Start no more jobs; those that run go on."""
         self._stop = True
         self._news.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def look(self) -> None:
         """Look for queued jobs now instead of within a second."""

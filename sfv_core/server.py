@@ -304,14 +304,14 @@ def _serve(data: Path, root: Path, port: int, parallel: int, max_upload: int,
     about = {"url": f"http://127.0.0.1:{listener.getsockname()[1]}", "pid": os.getpid(), "version": __version__}
     app = create_app(root, data / "videos", token, scheduler, max_upload)
     config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-    write_private(data / "server.json", json.dumps({**about, "token": token}))
-    scheduler.start()
-    announce({**about, "jobs": str(root), "already_running": False})
     try:
+        write_private(data / "server.json", json.dumps({**about, "token": token}))
+        scheduler.start()
+        announce({**about, "jobs": str(root), "already_running": False})
         uvicorn.Server(config).run(sockets=[listener])
     finally:
-        scheduler.stop()
         (data / "server.json").unlink(missing_ok=True)
+        scheduler.stop()
     return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -9,12 +10,24 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from blender_addon.client import Backend
-
 ROOT = Path(__file__).parents[2]
+
+
+def load_client() -> ModuleType:
+    """Import the client by its path: the package around it needs Blender, the client itself must not."""
+    spec = importlib.util.spec_from_file_location("sfv_client", ROOT / "blender_addon" / "client.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sfv_client"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+client = load_client()
 
 
 class Server:
@@ -27,7 +40,7 @@ class Server:
         self.environment.pop("SFV_JOBS", None)
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, *options: str) -> Backend:
+    def start(self, *options: str) -> client.Backend:
         """Start it, and return the client that server.json leads to."""
         self.options = options or self.options
         self.process = subprocess.Popen([sys.executable, "-m", "sfv_core", "serve", "--json", *self.options],
@@ -36,9 +49,9 @@ class Server:
         self.said = json.loads(self.process.stdout.readline())
         return self.backend()
 
-    def backend(self) -> Backend:
+    def backend(self) -> client.Backend:
         about = json.loads((self.data / "server.json").read_text())
-        return Backend(about["url"], about["token"])
+        return client.Backend(about["url"], about["token"])
 
     def end(self, how: int = signal.SIGTERM) -> int:
         """Stop it and return its exit code."""
