@@ -41,8 +41,11 @@ def open_rig(path: Path) -> None:
             bpy.ops.wm.read_homefile(use_empty=True)
             READERS[path.suffix.lower()](str(path))
     except RuntimeError as error:
-        raise AddonError(f"Blender cannot read '{path}': {_reason(str(error))} "
-                         "Open it in the program it comes from and export it again.") from error
+        reason = _reason(str(error))
+        if "EXT_meshopt_compression" in reason:
+            reason = "its mesh is compressed with EXT_meshopt_compression, which Blender does not know. " \
+                     "Export it without mesh compression."
+        raise AddonError(f"Blender cannot read '{path}': {reason}") from error
 
 
 def find_armature(path: Path, name: str | None = None) -> bpy.types.Object:
@@ -76,10 +79,11 @@ def write(path: Path) -> None:
 
 
 def _reason(text: str) -> str:
-    """Return the telling line of what an operator raised: the last of a traceback, without Blender's prefix."""
+    """Return the telling line of what an operator raised: the last one, without Blender's prefix."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Location:")]
-    telling = lines[-1] if lines else "no reason was given"
-    telling = telling.removeprefix("Error: ").rstrip(".")
+    telling = (lines[-1] if lines else "no reason was given").removeprefix("Error: ").rstrip(".")
+    if "Traceback" in text:  # the importer broke, so the words are for its programmer
+        telling = f"it is damaged, incomplete or of another kind ({telling})"
     return f"{telling}."
 
 

@@ -41,7 +41,9 @@ def wait_for(operator: bpy.types.Operator, scene: bpy.types.Scene) -> set[str]:
     """Return at once, or once the job has ended if the operator was told to wait."""
     if not operator.wait:
         return {"FINISHED"}
-    watcher.wait(scene.sfv.job, operator.wait_seconds)
+    if not watcher.wait(scene.sfv.job, operator.wait_seconds):
+        operator.report({"ERROR"}, f"The job did not end within {operator.wait_seconds:.0f} s; it goes on.")
+        return {"CANCELLED"}
     view = tracking.view_of(scene)
     operator.report({"INFO"} if view.state == "done" else {"ERROR"}, view.text or view.state)
     return {"FINISHED"} if view.state == "done" else {"CANCELLED"}
@@ -178,7 +180,7 @@ class SFV_OT_start_backend(bpy.types.Operator):
     bl_label = "Start"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        watcher.probe(access(), start=True)
+        watcher.start(access())
         return {"FINISHED"}
 
 

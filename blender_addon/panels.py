@@ -10,8 +10,9 @@ from . import tracking
 
 LETTER = 7.5
 """Width of a letter in px, to break long messages at the panel's width."""
-STATES = {"starting": "Starting", "queued": "Waiting for its turn", "done": "Done", "failed": "Failed",
-          "cancelled": "Cancelled", "crashed": "Broken off", "lost": "Not reached"}
+STATES = {"starting": "Starting", "queued": "Waiting for its turn", "running": "At work",
+          "done": "Done", "failed": "Failed",
+          "cancelled": "Cancelled", "crashed": "Broken off", "lost": "Not reached", "unsent": "Not begun"}
 ICONS = {"unknown": "QUESTION", "asked": "SORTTIME", "found": "CHECKMARK", "missing": "ERROR"}
 
 
@@ -32,10 +33,12 @@ class SFV_PT_main(Sidebar, bpy.types.Panel):
         held, layout = context.scene.sfv, self.layout
         draw_backend(layout, context)
         column = layout.column()
+        column.label(text="Video")
         column.prop(held, "video", text="")
         column.operator("sfv.capture", icon="CON_CAMERASOLVER")
         layout.separator()
         column = layout.column()
+        column.label(text="Target Armature")
         column.prop(held, "target", text="", icon="ARMATURE_DATA")
         column.prop(held, "first_frame")
         if held.captured.motion and held.simulated.motion:
@@ -89,14 +92,15 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if view is None:
         return
     box = layout.box()
-    title = f"{view.kind.capitalize()}: {view.stage or STATES.get(view.state, view.state)}"
+    at_work = view.state == "running" and view.stage
+    title = f"{view.kind.capitalize()}: {at_work or STATES.get(view.state, view.state)}"
     if view.ended:
         box.label(text=title, icon="CHECKMARK" if view.state == "done" else "ERROR")
     else:
         box.label(text=title, icon="SORTTIME")
         box.progress(factor=view.fraction, type="BAR", text=f"{100 * view.fraction:.0f} %{left(view.seconds_left)}")
         box.operator("sfv.cancel", icon="X")
-    if view.text:
+    if view.text and view.text != tracking.backend.text:
         draw_text(box, context, view.text)
     if view.can_resume:
         box.operator("sfv.resume", icon="FILE_REFRESH")

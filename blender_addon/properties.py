@@ -25,7 +25,7 @@ class SFV_PG_scene(bpy.types.PropertyGroup):
     target: PointerProperty(name="Target", type=bpy.types.Object, poll=_is_armature,
                             description="Armature that shall move; results are baked onto it as they arrive")
     first_frame: IntProperty(name="First Frame", default=1, description="Frame on which the motion begins")
-    minutes: FloatProperty(name="Minutes", default=10.0, min=0.1, soft_max=240.0,
+    minutes: FloatProperty(name="Training Minutes", default=10.0, min=0.1, soft_max=240.0,
                            description="Longest time for learning to perform the motion under physics")
     take: EnumProperty(name="Motion", items=[("capture", "Captured", "The motion as it was seen in the video"),
                                              ("simulate", "Simulated", "The motion as a physical body performs it")],

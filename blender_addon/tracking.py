@@ -37,7 +37,8 @@ class JobView:
     kind: str
     """capture or simulate."""
     state: str = "starting"
-    """starting, queued, running, done, failed, cancelled, crashed, or lost: the backend does not answer."""
+    """starting, queued, running, done, failed, cancelled, crashed; unsent: the backend never had it; lost: it does
+    not answer."""
     stage: str = ""
     done: float = 0.0
     total: float = 1.0
@@ -47,7 +48,7 @@ class JobView:
 
     @property
     def ended(self) -> bool:
-        return self.state in (*ENDED, "lost")
+        return self.state in (*ENDED, "lost", "unsent")
 
     @property
     def can_resume(self) -> bool:
@@ -101,10 +102,9 @@ def job_event(job: str, event: dict[str, Any]) -> None:
     views[job] = view
 
 
-def job_lost(job: str, text: str) -> None:
-    """Note that a job cannot be followed any longer; it may go on without us."""
-    view = views.get(job) or JobView("capture")
-    views[job] = replace(view, state="lost", text=text)
+def job_lost(job: str, text: str, state: str = "lost") -> None:
+    """Note that a job cannot be followed any longer, but may go on without us; or that it is `unsent`."""
+    views[job] = replace(views.get(job) or JobView("capture"), state=state, text=text)
 
 
 def job_arrived(job: str, files: dict[str, str]) -> None:

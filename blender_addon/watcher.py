@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,12 @@ def submit(order: Order) -> None:
 def follow(order: Order) -> None:
     """Follow a job that was submitted before, from its first event; its configuration is not needed."""
     if order.job not in _followed:
-        _spawn(_follow, order)
+        _spawn(_watch, order)
 
 
 def resume(order: Order) -> None:
     """Let a job that ended early go on, and follow it."""
-    _spawn(_resume, order)
+    _spawn(_resume, order, tracking.backend_asked())
 
 
 def cancel(job: str, access: Access) -> None:
@@ -67,9 +68,14 @@ def cancel(job: str, access: Access) -> None:
     _spawn(_cancel, job, access)
 
 
-def probe(access: Access, start: bool = False) -> None:
-    """Find out whether a backend answers; start one if asked to."""
-    _spawn(_probe, access, start, tracking.backend_asked())
+def probe(access: Access) -> None:
+    """Find out whether a backend answers."""
+    _spawn(_probe, access, tracking.backend_asked())
+
+
+def start(access: Access) -> None:
+    """Start a backend if none answers."""
+    _spawn(_start, access, tracking.backend_asked())
 
 
 def drain() -> int:
@@ -84,16 +90,16 @@ def drain() -> int:
         count += 1
 
 
-def wait(job: str, seconds: float) -> None:
-    """Block until the job has ended and its results are here, or the time is up: for scripts and tests."""
+def wait(job: str, seconds: float) -> bool:
+    """Block until the job has ended and its results are here, or the time is up (False): for scripts and tests."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         drain()
         view = tracking.views.get(job)
         if view and view.ended:
-            return
+            return True
         time.sleep(0.05)
-    raise AddonError(f"The job did not end within {seconds:.0f} s.")
+    return False
 
 
 def tick() -> float:
@@ -118,49 +124,47 @@ def unregister() -> None:
 
 
 def _spawn(function: Callable[..., None], *arguments: object) -> None:
-    threading.Thread(target=function, args=(_generation, *arguments), daemon=True).start()
+    threading.Thread(target=_run, args=(function, _generation, *arguments), daemon=True).start()
+
+
+class _Silenced(Exception):
+    """The add-on was switched off while a thread worked."""
+
+
+def _run(function: Callable[..., None], *arguments: object) -> None:
+    with suppress(_Silenced):
+        function(*arguments)
 
 
 def _post(generation: int, tell: Callable[..., None], *content: object) -> None:
     if generation != _generation:
-        raise SystemExit  # ends this thread quietly
+        raise _Silenced
     _messages.put((tell, content))
 
 
 def _submit(generation: int, order: Order, question: int) -> None:
     try:
-        server = backend.ensure(order.access)
-        _post(generation, tracking.backend_answered, question, "found", backend.describe(order.access))
-    except (BackendError, AddonError) as error:
-        _post(generation, tracking.backend_answered, question, "missing", str(error))
-        _post(generation, tracking.job_lost, order.job, str(error))
-        return
-    try:
+        server = _reach(generation, order.access, question)
         config = dict(order.config)
         if order.access.remote:
             _post(generation, tracking.job_event, order.job, {"kind": "log", "text": "Sending the video"})
             config["video"] = server.upload(config["video"])
         server.submit(config, order.job)
-        _watch(generation, server, order)
     except (BackendError, AddonError) as error:
-        _post(generation, tracking.job_lost, order.job, str(error))
+        _post(generation, tracking.job_lost, order.job, str(error), "unsent")
+    else:
+        _watch(generation, order)
 
 
-def _follow(generation: int, order: Order) -> None:
+def _resume(generation: int, order: Order, question: int) -> None:
     try:
-        _watch(generation, backend.connect(order.access), order)
-    except (BackendError, AddonError) as error:
-        _post(generation, tracking.job_lost, order.job, str(error))
-
-
-def _resume(generation: int, order: Order) -> None:
-    try:
-        server = backend.ensure(order.access)
+        server = _reach(generation, order.access, question)
         before = _last_cursor(server, order.job)
         server.resume(order.job)
-        _watch(generation, server, order, before)
     except (BackendError, AddonError) as error:
         _post(generation, tracking.job_lost, order.job, str(error))
+    else:
+        _watch(generation, order, before)
 
 
 def _cancel(generation: int, job: str, access: Access) -> None:
@@ -170,13 +174,27 @@ def _cancel(generation: int, job: str, access: Access) -> None:
         _post(generation, tracking.job_event, job, {"kind": "log", "text": str(error)})
 
 
-def _probe(generation: int, access: Access, start: bool, question: int) -> None:
+def _start(generation: int, access: Access, question: int) -> None:
+    with suppress(BackendError, AddonError):  # the panel has been told
+        _reach(generation, access, question)
+
+
+def _probe(generation: int, access: Access, question: int) -> None:
     try:
-        if start:
-            backend.ensure(access)
         _post(generation, tracking.backend_answered, question, "found", backend.describe(access))
     except (BackendError, AddonError) as error:
         _post(generation, tracking.backend_answered, question, "missing", str(error))
+
+
+def _reach(generation: int, access: Access, question: int) -> Backend:
+    """Return the backend, started if need be; the panel learns how that went."""
+    try:
+        server = backend.ensure(access)
+    except (BackendError, AddonError) as error:
+        _post(generation, tracking.backend_answered, question, "missing", str(error))
+        raise
+    _probe(generation, access, question)
+    return server
 
 
 def _last_cursor(server: Backend, job: str) -> int:
@@ -187,15 +205,18 @@ def _last_cursor(server: Backend, job: str) -> int:
     return after
 
 
-def _watch(generation: int, server: Backend, order: Order, after: int = 0) -> None:
+def _watch(generation: int, order: Order, after: int = 0) -> None:
     """Post every event until the job ends, and fetch the results of one that is done."""
     _followed.add(order.job)
     try:
+        server = backend.connect(order.access)
         for event in server.watch(order.job, after):
             if event["kind"] == "state" and event["state"] == "done":
                 files = {name: server.download(order.job, name, order.folder / name) for name in RESULTS[order.kind]}
                 _post(generation, tracking.job_arrived, order.job, {name: str(path) for name, path in files.items()})
             else:
                 _post(generation, tracking.job_event, order.job, event)
+    except (BackendError, AddonError, OSError) as error:
+        _post(generation, tracking.job_lost, order.job, str(error))
     finally:
         _followed.discard(order.job)

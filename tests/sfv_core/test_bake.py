@@ -126,7 +126,7 @@ def test_an_unknown_output_is_refused(motion, rig, tmp_path):
 
 
 def test_an_armature_that_is_not_there_is_refused_with_those_that_are(motion, rig, tmp_path):
-    with pytest.raises(SfvError, match="no armature 'Bob'. Armatures: Demo"):
+    with pytest.raises(SfvError, match=r"no armature 'Bob'\. Armatures: Demo"):
         bake.bake({"a": motion}, rig, tmp_path / "out.blend", armature="Bob")
 
 
