@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .body.model import load_body, skeleton_of
@@ -26,16 +28,14 @@ def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -
     all are there, so a failure or a cancellation leaves nothing behind. Raise SfvError for a video that cannot be
     used.
     """
-    video, out = Path(video), Path(out)
+    out = Path(out).resolve()
     source = open_video(video)
     skeleton = skeleton_of(load_body(config.body).joint_template)
-    _can_write(out)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        build = Path(folder)
+    with _workshop(out) as build:
         report = _build(source, build, config, skeleton, progress)
         out.mkdir(exist_ok=True)
         for name in FILES:
-            shutil.move(build / name, out / name)
+            os.replace(build / name, out / name)
     return report
 
 
@@ -51,7 +51,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     result.camera.save(build / "camera.json")
     clock.append(time.perf_counter())
     seconds = {"detect": clock[1] - clock[0], "reconstruct": clock[2] - clock[1]}
-    return write_report(build, video, keypoints, result, seconds, progress)
+    return write_report(build, video, config, keypoints, result, seconds, progress)
 
 
 def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoints:
@@ -60,11 +60,16 @@ def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoint
     return MediaPipeEstimator()(video, config.start, config.end, progress)
 
 
-def _can_write(out: Path) -> None:
-    """Raise SfvError where the results cannot be written, before hours are spent."""
+@contextmanager
+def _workshop(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `out`; raise SfvError where results cannot be written."""
     if out.exists() and not out.is_dir():
         raise SfvError(f"'{out}' is a file; the capture needs a folder there. Give another folder.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
     except OSError as error:
-        raise SfvError(f"The folder '{out.parent}' cannot be made ({error.strerror}). Give another folder.") from error
+        raise SfvError(f"Nothing can be written to '{out.parent}' ({error.strerror}). Give another folder."
+                       ) from error
+    with folder as name:
+        yield Path(name)

@@ -18,6 +18,7 @@ from retarget.kinematics import world_poses
 from retarget.whole import written_whole
 
 from . import __version__
+from .config import CaptureConfig
 from .overlay import write_overlay
 from .pose.keypoints import Keypoints
 from .progress import Progress
@@ -45,15 +46,15 @@ class Doubt:
     """Which frames it concerns, shape (T,) bool."""
 
 
-def write_report(folder: Path, video: Video, keypoints: Keypoints, result: Reconstruction, seconds: dict[str, float],
-                 progress: Progress) -> dict:
+def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: Keypoints, result: Reconstruction,
+                 seconds: dict[str, float], progress: Progress) -> dict:
     """Write overlay.mp4, report.json and report.html into the folder; return report.json's content."""
     begun = time.perf_counter()
     doubts = find_doubts(result)
     untrusted = np.any([doubt.frames for doubt in doubts], axis=0)
     keep = _worth_showing(keypoints, result)
     pictures = write_overlay(folder / "overlay.mp4", video, keypoints, result, untrusted, progress, keep)
-    report = summary(video, keypoints, result, doubts)
+    report = summary(video, config, keypoints, result, doubts)
     seconds = {**seconds, "report": time.perf_counter() - begun}
     report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     span = float(keypoints.times[-1] - keypoints.times[0]) + 1.0 / keypoints.fps
@@ -79,7 +80,8 @@ def find_doubts(result: Reconstruction) -> list[Doubt]:
     ]
 
 
-def summary(video: Video, keypoints: Keypoints, result: Reconstruction, doubts: list[Doubt]) -> dict:
+def summary(video: Video, config: CaptureConfig, keypoints: Keypoints, result: Reconstruction, doubts: list[Doubt]
+            ) -> dict:
     """Return the report's numbers, ready for JSON."""
     motion, residual = result.motion, result.residual
     seen = result.observations.detected
@@ -103,7 +105,7 @@ def summary(video: Video, keypoints: Keypoints, result: Reconstruction, doubts: 
                            zip(motion.skeleton.names, motion.skeleton.offsets, motion.skeleton.parents, strict=True)
                            if parent >= 0},
         "camera": {"focal_px": result.camera.focal, "height_m": float(result.camera.position[2])},
-        "warnings": _warnings(video, keypoints, untrusted),
+        "warnings": _warnings(video, config, keypoints, untrusted),
         "versions": _versions(),
     }
 
@@ -185,8 +187,13 @@ def _spans(doubts: list[Doubt], fps: float, start: float) -> list[dict]:
     return sorted(spans, key=lambda span: span["start_frame"])
 
 
-def _warnings(video: Video, keypoints: Keypoints, untrusted: np.ndarray) -> list[str]:
+def _warnings(video: Video, config: CaptureConfig, keypoints: Keypoints, untrusted: np.ndarray) -> list[str]:
     warnings = []
+    expected = video.duration if config.end is None else min(config.end, video.duration)
+    last = float(keypoints.times[-1])
+    if last < expected - max(0.3, 3.0 / video.fps):
+        warnings.append(f"The file says it lasts {video.duration:.2f} s, but pictures could be read only up to "
+                        f"{last:.2f} s. It may be damaged or incomplete.")
     if keypoints.detected.mean() < 0.9:
         warnings.append(f"The person was found in only {100 * keypoints.detected.mean():.0f} % of the pictures.")
     if untrusted.mean() > 0.3:

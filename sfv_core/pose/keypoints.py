@@ -72,8 +72,9 @@ class Keypoints:
             raise SfvError("There is nobody in these keypoints.")
         good = np.flatnonzero(self.detected)
         step = float(np.median(np.diff(self.times))) if len(self) > 1 else 1.0
-        nearest = np.abs(times[:, None] - self.times[good][None]).min(axis=1)
-        detected = nearest < 0.75 * step
+        after = np.clip(np.searchsorted(self.times[good], times), 1, max(len(good) - 1, 1))
+        around = self.times[good][np.stack([after - 1, np.minimum(after, len(good) - 1)])]
+        detected = np.abs(around - times).min(axis=0) < 0.75 * step
 
         def mix(a: np.ndarray) -> np.ndarray:
             flat = a[good].reshape(len(good), -1)

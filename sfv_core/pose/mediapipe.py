@@ -55,7 +55,7 @@ class MediaPipeEstimator:
     def __call__(self, video: Video, start: float, end: float | None, progress: Progress) -> Keypoints:
         """Return the landmarks of one person; report as stage "detect". Raise SfvError where nobody is found."""
         _require_mediapipe()
-        times, pairs = _track(video, start, end, progress)
+        times, pairs = track(video, start, end, progress)
         if not times:
             raise SfvError(f"No picture of '{video.path}' lies between {start:g} s and "
                            f"{'the end' if end is None else f'{end:g} s'}. Choose a longer span.")
@@ -68,7 +68,7 @@ class MediaPipeEstimator:
         return _keypoints(video, np.array(times), choose(candidates))
 
 
-def _track(video: Video, start: float, end: float | None, progress: Progress) -> tuple[list[float], list[Pair]]:
+def track(video: Video, start: float, end: float | None, progress: Progress) -> tuple[list[float], list[Pair]]:
     """Return the times in s and what both trackers saw in each picture."""
     times: list[float] = []
     pairs: list[Pair] = []

@@ -7,21 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from ..body.model import SMPL_NAMES as JOINTS
 from . import landmarks
 from .landmarks import Observations
 
-_TRIALS = 400
 _INLIER = 0.03
 """Distance from the plane in m within which a point supports it."""
 _BELOW = 0.08
 """Depth in m below the plane at which a point speaks against it."""
-_LARGEST_TILT = np.deg2rad(25.0)
-"""The camera is held level to within this."""
 _STILL = 0.35
 """Speed in m/s below which a foot may stand."""
 _CONTACT_SPEED, _CONTACT_HEIGHT = 0.45, 0.12
 """Speed in m/s and height in m at which contact is as likely as not."""
+_ROLL, _PITCH, _LEAN = 4.0, 12.0, 5.0
+"""Deviations in degrees: how level cameras are held, how far they look up or down, how far people lean on average."""
+_SUPPORT = 8.0
+"""What the support by all standing points is worth, in squared deviations."""
+_MOST_POINTS = 3000
 _CAMERA_UP = np.array([0.0, -1.0, 0.0])
+_TRUNK = [JOINTS.index(name) for name in ("pelvis", "spine1", "spine3", "neck", "head")]
+_LEGS = [JOINTS.index(f"{side}_{part}") for part in ("hip", "knee", "ankle") for side in ("left", "right")]
+_ARMS = [JOINTS.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist") for side in ("left", "right")]
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,15 @@ class Ground:
     """In m."""
 
 
-def find_ground(places: np.ndarray, observations: Observations, seed: int = 0) -> tuple[Ground, np.ndarray]:
+def find_ground(places: np.ndarray, joints: np.ndarray, observations: Observations) -> tuple[Ground, np.ndarray]:
     """Return the ground and the contact weights (T, C) of `landmarks.CONTACTS`.
 
-    places: landmarks of the first pass in camera axes (T, L, 3). Feet that stand still in the picture span the plane
-    (RANSAC); contact is slow and low, both as smooth steps.
+    places: landmarks (T, L, 3), joints: (T, J, 3), both of the first pass in camera axes. Contact is slow and low,
+    both as smooth steps.
     """
     points = places[:, landmarks.CONTACTS]
     speed = _speeds(observations)
-    ground = _plane(points[:, :4], speed[:, :4], np.random.default_rng(seed))
+    ground = _plane(points[:, :4], speed[:, :4], _balance(points[:, :4], joints, speed[:, :4]))
     above = points @ ground.up - ground.height - _CONTACT_HEIGHT - 1.2 * landmarks.CONTACT_HEIGHTS
     contact = _falling(speed - _CONTACT_SPEED, 0.08) * _falling(above, 0.03)
     return ground, contact * (observations.weight[:, landmarks.CONTACTS] > 0)
@@ -55,28 +61,49 @@ def _speeds(observations: Observations) -> np.ndarray:
     return step / observations.size[:, None] * 1.7 * observations.fps
 
 
-def _plane(feet: np.ndarray, speed: np.ndarray, generator: np.random.Generator) -> Ground:
-    """Fit the plane that most standing foot points lie on and few foot points lie below."""
-    everything = feet.reshape(-1, 3)
-    standing = feet[speed < _STILL]
+def _balance(feet: np.ndarray, joints: np.ndarray, speed: np.ndarray) -> np.ndarray | None:
+    """Return the usual direction from the standing feet to the middle of the body, (3,), or None if they never stand.
+
+    Whoever does not fall has the middle of the body above the feet, on average over time; a foot plane alone leaves
+    its tilt open where the feet stay on a line.
+    """
+    standing = (speed < _STILL).astype(float)
+    rows = standing.sum(axis=1) > 0
+    if rows.sum() < 5:
+        return None
+    support = (feet * standing[..., None]).sum(axis=1)[rows] / standing.sum(axis=1)[rows, None]
+    middle = 0.5 * joints[:, _TRUNK].mean(axis=1) + 0.35 * joints[:, _LEGS].mean(axis=1) \
+        + 0.15 * joints[:, _ARMS].mean(axis=1)
+    direction = np.median(middle[rows] - support, axis=0)
+    return direction / np.linalg.norm(direction)
+
+
+def _plane(feet: np.ndarray, speed: np.ndarray, balance: np.ndarray | None) -> Ground:
+    """Search all tilts of the camera for the plane that most standing foot points lie on and few lie below.
+
+    How level cameras are held and how people balance decide where the feet alone do not.
+    """
+    everything = _few(feet.reshape(-1, 3))
+    standing = _few(feet[speed < _STILL])
     if len(standing) < 12:
         standing = everything
-    best_up, best_score = _CAMERA_UP, -np.inf
-    for _ in range(_TRIALS):
-        a, b, c = standing[generator.choice(len(standing), 3, replace=False)]
-        up = np.cross(b - a, c - a)
-        length = np.linalg.norm(up)
-        if length < 1e-3:
-            continue
-        up = up / length * (1.0 if up @ _CAMERA_UP > 0 else -1.0)
-        tilt = np.arccos(np.clip(up @ _CAMERA_UP, -1, 1))
-        if tilt > _LARGEST_TILT:
-            continue
-        score = float((np.abs((standing - a) @ up) < _INLIER).sum() - ((everything - a) @ up < -_BELOW).sum()
-                      - 0.02 * len(standing) * (np.degrees(tilt) / 10) ** 2)
-        if score > best_score:
-            best_up, best_score = up, score
-    return Ground(best_up, float(np.percentile((feet @ best_up).min(axis=1), 20)))
+    pitch, roll = (angle.ravel() for angle in np.meshgrid(np.arange(-35.0, 36.0), np.arange(-15.0, 16.0)))
+    ups = np.stack([np.sin(np.radians(roll)), -np.cos(np.radians(roll)) * np.cos(np.radians(pitch)),
+                    np.cos(np.radians(roll)) * np.sin(np.radians(pitch))], axis=-1)
+    heights = ups @ standing.T
+    level = np.median(heights, axis=1)
+    support = (np.abs(heights - level[:, None]) < _INLIER).mean(axis=1)
+    support -= (ups @ everything.T - level[:, None] < -_BELOW).mean(axis=1)
+    cost = (roll / _ROLL) ** 2 + (pitch / _PITCH) ** 2 - _SUPPORT * support
+    if balance is not None:
+        cost += (np.degrees(np.arccos(np.clip(ups @ balance, -1, 1))) / _LEAN) ** 2
+    up = ups[cost.argmin()]
+    return Ground(up, float(np.percentile((feet @ up).min(axis=1), 20)))
+
+
+def _few(points: np.ndarray) -> np.ndarray:
+    """Return at most `_MOST_POINTS` of the points (N, 3), evenly."""
+    return points[:: max(1, len(points) // _MOST_POINTS)]
 
 
 def _falling(x: np.ndarray, width: float) -> np.ndarray:

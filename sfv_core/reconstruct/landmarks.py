@@ -37,8 +37,8 @@ BONES = tuple((NAMES.index(f"{side}_{a}"), NAMES.index(f"{side}_{b}")) for side 
 CONTACTS = tuple(NAMES.index(f"{side}_{part}") for part in ("heel", "foot_index", "wrist", "index")
                  for side in ("left", "right"))
 """Landmarks that may touch the ground: heels, toes, wrists, finger tips, each left and right."""
-CONTACT_HEIGHTS = np.array([0.0, 0.0, 0.0, 0.0, 0.05, 0.05, 0.02, 0.02])
-"""Height of each of these above the ground in contact in m."""
+CONTACT_HEIGHTS = np.array([0.015, 0.015, 0.01, 0.01, 0.05, 0.05, 0.02, 0.02])
+"""Height of each of these above the ground in contact in m; the feet's as at rest."""
 CONTACT_JOINTS = tuple(SMPL_NAMES.index(f"{side}_{part}") for part in ("ankle", "foot", "wrist", "hand")
                        for side in ("left", "right"))
 """Joint of the motion that each contact is written to."""

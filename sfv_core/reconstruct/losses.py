@@ -133,9 +133,9 @@ def contact_height(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 
 
 def penetration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
-    """Depth below the ground beyond 1 cm (unit 2 cm)."""
+    """Depth below the ground (unit 2 cm)."""
     assert f is not None
-    return torch.relu(-heights(p, f) - 0.01).pow(2).mean() / 0.02**2
+    return torch.relu(-heights(p, f)).pow(2).mean() / 0.02**2
 
 
 def floor_tilt(p: Posed, s: Seen, f: Floor | None) -> Tensor:

@@ -78,7 +78,9 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     track, trust = _initial(skeleton, observations, focal, centre)
     what = fit.seen(observations, trust, focal, centre)
     track, shape = fit.first_pass(model, track, what, iterations, counter)
-    ground, contact = find_ground(_places(model(track, shape)), observations)
+    with torch.no_grad():
+        posed = model(track, shape)
+    ground, contact = find_ground(_array(posed.landmarks), _array(posed.joints), observations)
     track, shape, ground = fit.second_pass(model, track, shape, what, ground, contact, iterations, counter)
     with torch.no_grad():
         posed = model(track, shape)
@@ -120,19 +122,21 @@ def _steady(hips: np.ndarray, fps: float) -> np.ndarray:
     return gaussian_filter1d(hips, 0.1 * fps, axis=0, mode="nearest")
 
 
-def _places(posed: Posed) -> np.ndarray:
-    return posed.landmarks.detach().numpy().astype(float)
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.numpy().astype(float)
 
 
 def _in_world(skeleton: Skeleton, posed: Posed, ground: Ground, contact: np.ndarray, observations: Observations,
               focal: float, size: tuple[int, int], start: float, trust: np.ndarray, swaps: int) -> Reconstruction:
     """Turn camera axes into the world: z up from the ground, the camera looking along +Y."""
-    q_world_camera, position = _camera_pose(ground, posed.joints[0, skeleton.root].numpy().astype(float))
+    q_world_camera, position = _camera_pose(ground, _array(posed.joints[0, skeleton.root]))
     camera = Camera(focal, np.array(size, float) / 2, size, q_world_camera, position)
     local = rotation.from_matrix(posed.rotations.numpy())
     local[:, skeleton.root] = rotation.multiply(q_world_camera, local[:, skeleton.root])
-    root_pos = rotation.rotate(q_world_camera, posed.joints[:, skeleton.root].numpy().astype(float)) + position
-    places = rotation.rotate(q_world_camera, _places(posed)) + position
+    root_pos = rotation.rotate(q_world_camera, _array(posed.joints[:, skeleton.root])) + position
+    places = rotation.rotate(q_world_camera, _array(posed.landmarks)) + position
+    lift = _lift(places, observations.fps)
+    root_pos, places = root_pos + lift, places + lift[:, None]
     projected = camera.project(places)
     touching = np.zeros((len(local), len(skeleton)))
     for column, joint in enumerate(landmarks.CONTACT_JOINTS):
@@ -150,6 +154,17 @@ def _camera_pose(ground: Ground, p_camera_pelvis: np.ndarray) -> tuple[np.ndarra
     m_world_camera = np.stack([np.cross(y, z), y, z])
     pelvis = m_world_camera @ p_camera_pelvis
     return rotation.from_matrix(m_world_camera), -np.array([pelvis[0], pelvis[1], ground.height])
+
+
+def _lift(places: np.ndarray, fps: float) -> np.ndarray:
+    """Return how far the body must be raised so that no foot is below the ground, smooth over 0.2 s, (T, 3) m."""
+    from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+
+    reach = max(1, round(0.1 * fps))
+    feet = places[:, landmarks.CONTACTS[:4], 2]
+    need = maximum_filter1d(np.maximum(0.0, -feet.min(axis=1)), 2 * reach + 1, mode="nearest")
+    lift = gaussian_filter1d(need, reach / 2, radius=reach, mode="nearest")
+    return lift[:, None] * np.array([0.0, 0.0, 1.0])
 
 
 def _confidence(observations: Observations, projected: np.ndarray) -> np.ndarray:
