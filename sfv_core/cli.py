@@ -17,9 +17,9 @@ from . import __version__, local, pipeline
 from .config import CaptureConfig, JobConfig, SimulateConfig, TrainConfig
 from .errors import Cancelled, SfvError
 from .extras import needing
-from .jobs import Conflict, Job, all_jobs, jobs_folder
+from .inputs import existing_file
+from .jobs import Conflict, Job, all_jobs, data_folder, jobs_folder
 from .options import Parser, add_settings, made_for_output, output_file, output_folder, read_settings
-from .pipeline import existing_file
 from .terminal import Console
 from .worker import Stopped, stopped_by_sigterm
 
@@ -139,6 +139,8 @@ def serve(options: argparse.Namespace, console: Console) -> None:
         console.say(json.dumps(about) if options.json else f"The server {state} at {about['url']} "
                     f"(process {about['pid']}, version {about['version']}).")
 
+    data_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    console.log_to(data_folder() / "server.log")
     with suppress(KeyboardInterrupt, Stopped):
         run(options.port, options.parallel, int(options.max_upload * 2**30), announce)
 

@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from . import local, pipeline
+from . import local
 from .bake import make_demo_rig, render_preview
 from .config import JobConfig, SimulateConfig, TrainConfig
+from .inputs import existing_file
 from .options import made_for_output
 from .terminal import Console
 
@@ -23,7 +24,7 @@ def demo(out: Path, minutes: float, seed: int, console: Console) -> dict[str, An
 
     minutes: training time. Run again, it goes on where it was; the job itself is in `out`/job.
     """
-    pipeline.existing_file(CLIP, "example clip (it comes with the source, not with an installed package)")
+    existing_file(CLIP, "example clip (it comes with the source, not with an installed package)")
     rig = out / "rig.blend"
     with made_for_output(out):
         if not rig.is_file():

@@ -9,27 +9,23 @@ A stage is skipped when its results stand and were made from the same inputs, se
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from retarget.motion import Motion
 from retarget.whole import written_whole
 
 from . import __version__
 from .config import JobConfig
 from .errors import SfvError
 from .extras import needing, require
+from .inputs import content_hash, existing_file
 from .jobs import Job, show_also_as
 from .progress import Progress
+from .rehearsal import try_rig, try_video
 from .schema import to_json
 
 Report = dict[str, Any]
@@ -103,31 +99,17 @@ def bake(work: Work) -> Report:
     return module.bake(motions, work.inputs["rig"], work.artifacts / "result.blend", work.progress)
 
 
-def try_rig(work: Work) -> None:
-    """Bake a body at rest onto the rig, to learn in seconds and not after the training whether that can work."""
-    from . import bake as module
-    from .body.model import load_body, skeleton_of
-
-    def progress(stage: str, done: float, total: float, **numbers: float) -> None:
-        work.progress("try the rig", done, total, **numbers)
-
-    skeleton = skeleton_of(load_body().joint_template)
-    rest = Motion(skeleton, 30.0, np.zeros((2, 3)), np.broadcast_to(skeleton.rest_rotations, (2, len(skeleton), 4)))
-    with tempfile.TemporaryDirectory() as folder:
-        rest.save(Path(folder) / "rest.npz")
-        module.bake({"rest": Path(folder) / "rest.npz"}, work.inputs["rig"], Path(folder) / "rest.blend",
-                    progress)
-
-
 STAGES = (
     Stage("capture", capture, needs=("video",), uses=("body",), settings="capture", extra="pose",
-          makes=("keypoints.npz", "motion.npz", "camera.json", "overlay.mp4", "report.json", "report.html")),
+          makes=("keypoints.npz", "motion.npz", "camera.json", "overlay.mp4", "report.json", "report.html"),
+          rehearsal=lambda work: try_video(work.inputs["video"])),
     Stage("train", train, needs=("motion.npz",), settings="train", extra="physics",
           makes=("policy.pt", "curve.json", "curve.png")),
     Stage("simulate", simulate, needs=("policy.pt",), settings="simulate", extra="physics",
           makes=("rollout.npz",)),
-    Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz",), makes=("result.blend",),
-          rehearsal=try_rig),
+    Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz",),
+          makes=("result.blend",),
+          rehearsal=lambda work: try_rig(work.inputs["rig"], work.progress)),
 )
 
 
@@ -137,8 +119,9 @@ def run(job: Job, progress: Progress, stages: Sequence[Stage] = STAGES) -> dict[
     check(config, stages)
     job.artifacts.mkdir(exist_ok=True)
     files, reports = given(config), {}
-    for stage in asked_for(config, stages)[1:]:
-        if stage.rehearsal and recorded(job, stage) is None:
+    undone = [stage for stage in asked_for(config, stages) if recorded(job, stage) is None]
+    for stage in undone if len(undone) > 1 else ():
+        if stage.rehearsal:
             stage.rehearsal(Work(config, files, job.folder, job.artifacts, progress))
     for stage in asked_for(config, stages):
         inputs = {name: files[name] for name in (*stage.needs, *stage.uses) if name in files}
@@ -214,25 +197,6 @@ def given(config: JobConfig) -> dict[str, Path]:
 def asked_for(config: JobConfig, stages: Sequence[Stage] = STAGES) -> list[Stage]:
     """Return the stages that the configuration asks for."""
     return [stage for stage in stages if stage.name in config.stages]
-
-
-def existing_file(path: Path, what: str) -> Path:
-    """Return the path of an input; raise SfvError if it is no file with something in it."""
-    if path.is_dir():
-        raise SfvError(f"'{path}' is a folder. Give the {what} file.")
-    if not path.is_file():
-        raise SfvError(f"There is no {what} '{path}'. Check the path.")
-    if path.stat().st_size == 0:
-        raise SfvError(f"The {what} '{path}' is empty (0 bytes). Give another file.")
-    if not os.access(path, os.R_OK):
-        raise SfvError(f"The {what} '{path}' may not be read. Change its permissions.")
-    return path
-
-
-def content_hash(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _record_path(job: Job, stage: Stage) -> Path:

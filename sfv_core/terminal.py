@@ -31,7 +31,8 @@ class Console:
         os.close(handle)
         self.log = self._temporary = Path(name)
         self.log_to(self.log)
-        self._left, self._stage, self._shown, self._line = TimeLeft(), "", 0.0, False
+        self._left, self._stage, self._line = TimeLeft(), "", False
+        self._shown = time.monotonic() - 3.0
 
     def log_to(self, path: Path) -> None:
         """Send what libraries say to this file from now on."""
@@ -54,12 +55,13 @@ class Console:
             self._temporary.unlink(missing_ok=True)
 
     def progress(self, stage: str, done: float, total: float, **numbers: float) -> None:
-        """Show progress: one line that is rewritten on a terminal, a line every few seconds elsewhere."""
+        """Show progress: one line that is rewritten on a terminal, a line every five seconds elsewhere."""
         left, now = self._left(stage, done, total), time.monotonic()
-        terminal = self.err.isatty()
-        if stage == self._stage and done < total and now - self._shown < (0.1 if terminal else 5.0):
+        terminal, new = self.err.isatty(), stage != self._stage
+        wait = 5.0 if not terminal else 0.0 if new or done >= total else 0.1
+        if now - self._shown < wait:
             return
-        if stage != self._stage:
+        if new:
             self.end_line()
         self._stage, self._shown = stage, now
         text = progress_text(stage, done, total, left, numbers)
@@ -97,7 +99,7 @@ class Console:
         for name, value in report.items():
             if isinstance(value, str | int | float) and name != "format":
                 self.say(f"{name.replace('_', ' ')}: {f'{value:.4g}' if isinstance(value, float) else value}")
-            elif name == "files":
+            elif name == "files" and isinstance(value, list):
                 for path in value:
                     self.say(f"wrote {path}")
 

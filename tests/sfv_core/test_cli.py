@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from retarget import bvh
 from sfv_core import __version__
+from sfv_core.character import deepmimic
 from sfv_core.cli import parser
 from sfv_core.config import JobConfig
 from sfv_core.jobs import Job
@@ -114,6 +117,46 @@ def test_run_does_not_touch_a_folder_with_files_of_others(bad):
     code, _, error = sfv("run", bad / "text.mp4", "--rig", bad / "rig.glb", "-o", bad / "out")
     assert code == 1 and "log.txt" in error
     assert [path.name for path in (bad / "out").iterdir()] == ["log.txt"]
+
+
+def test_a_motion_is_carried_over_to_another_skeleton(tmp_path):
+    walk = deepmimic.load_clip("walk")
+    walk.save(tmp_path / "walk.npz")
+    bvh.save(walk, tmp_path / "target.bvh")
+    code, out, error = sfv("retarget", tmp_path / "walk.npz", tmp_path / "target.bvh", "-o", tmp_path / "new" / "o.bvh",
+                           "--json")
+    assert (code, error) == (0, "")
+    report = json.loads(out)
+    assert report["frames"] == len(walk) and report["files"] == [str(tmp_path / "new" / "o.bvh")]
+    assert len(bvh.load(report["files"][0])) == len(walk)
+
+
+def test_a_text_named_mp4_stops_a_whole_job_at_once_and_leaves_nothing(bad):
+    before = sorted(bad.iterdir())
+    code, out, error = sfv("run", bad / "text.mp4", "--rig", bad / "rig.glb", "-o", bad / "new" / "job")
+    assert (code, out) == (1, "") and error.count("\n") == 1 and "not a video" in error
+    assert sorted(bad.iterdir()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_ctrl_c_in_a_training_ends_everything_and_the_same_command_goes_on(tmp_path):
+    deepmimic.load_clip("walk").save(tmp_path / "walk.npz")
+    command = [sys.executable, "-m", "sfv_core", "train", str(tmp_path / "walk.npz"), "-o", str(tmp_path / "out"),
+               "--minutes", "0.3", "--processes", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert process.stderr is not None
+    said = ""
+    while "samples=" not in said or "samples=0 " in said:
+        said = process.stderr.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "sfv: cancelled; run the same command again to go on"
+    assert list((tmp_path / "out" / "checkpoints").glob("checkpoint_*.pt"))
+    code, out, _ = sfv(*command[3:], "--json")
+    assert code == 0 and Path(json.loads(out)["files"][0]).is_file()
 
 
 def test_jobs_are_listed_cancelled_and_resumed_without_a_server(tmp_path):
