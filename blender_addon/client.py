@@ -187,7 +187,7 @@ def data_folder() -> Path:
     The backend asks platformdirs (`user_data_path("sfv", appauthor=False)`); these are the same places.
     """
     if os.environ.get("SFV_DATA"):
-        return Path(os.environ["SFV_DATA"])
+        return Path(os.environ["SFV_DATA"]).absolute()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "sfv"
     given = Path(os.environ.get("XDG_DATA_HOME", "").strip())

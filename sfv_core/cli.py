@@ -19,6 +19,7 @@ from .errors import Cancelled, SfvError
 from .extras import needing
 from .inputs import existing_file
 from .jobs import Conflict, Job, all_jobs, data_folder, jobs_folder
+from .listing import describe, find_job
 from .options import Parser, add_settings, made_for_output, output_file, output_folder, read_settings
 from .terminal import Console
 from .worker import Stopped, stopped_by_sigterm
@@ -149,19 +150,18 @@ def jobs(options: argparse.Namespace, console: Console) -> Report:
     """List the jobs of the server, or show, cancel or resume one; the job folders are the truth, no server needed."""
     wanted = options.cancel or options.resume or options.job
     if wanted is None:
-        listed = [_job_line(job) for job in all_jobs(jobs_folder())]
-        for line in [] if options.json else listed:
-            console.say(f"{line['job']}  {line['state']:<9}  {line['name']}")
+        listed = sorted(map(describe, all_jobs(jobs_folder())), key=lambda job: job["created"])
+        for job in [] if options.json else listed:
+            console.say(f"{job['id']}  {job['state']:<9}  {job['stage'] or '':<12}  {job['name']}")
         return {"jobs": listed}
-    job = _find_job(wanted)
+    job = find_job(jobs_folder(), wanted)
     if options.cancel:
         job.cancel()
     if options.resume:
         if job.status().state == "done":
             raise Conflict(f"Job {job.id} is done; there is nothing to resume.")
         job.queue()
-    return {**_job_line(job), "folder": str(job.folder), "log": str(job.log), "config": job.about()["config"],
-            "files": sorted(str(path) for path in job.artifacts.glob("[!.]*"))}
+    return {**describe(job), "folder": str(job.folder), "log": str(job.log)}
 
 
 def demo(options: argparse.Namespace, console: Console) -> Report:
@@ -227,22 +227,6 @@ def parser() -> Parser:
     sub.add_argument("--minutes", type=float, default=4.0, metavar="M", help="training time in minutes (default: 4)")
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)")
     return top
-
-
-def _find_job(name: str) -> Job:
-    """Return the job with this id, beginning of an id, or folder."""
-    if (Path(name) / "job.json").is_file():
-        return Job(Path(name))
-    found = [job for job in all_jobs(jobs_folder()) if job.id.startswith(name)]
-    if len(found) != 1:
-        how = "No job" if not found else f"{len(found)} jobs"
-        raise SfvError(f"{how} '{name}' in '{jobs_folder()}'. See them all with: sfv jobs")
-    return found[0]
-
-
-def _job_line(job: Job) -> Report:
-    status = job.status()
-    return {"job": job.id, "name": job.config.name, "state": status.state, "error": status.error}
 
 
 def _files(folder: Path, names: tuple[str, ...] | list[str]) -> list[str]:

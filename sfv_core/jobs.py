@@ -54,13 +54,13 @@ def data_folder() -> Path:
     from platformdirs import user_data_path
 
     given = os.environ.get("SFV_DATA")
-    return Path(given) if given else user_data_path("sfv", appauthor=False)
+    return Path(given).absolute() if given else user_data_path("sfv", appauthor=False)
 
 
 def jobs_folder() -> Path:
     """Return the folder that holds the user's jobs: SFV_JOBS, else a part of the data folder."""
     given = os.environ.get("SFV_JOBS")
-    return Path(given) if given else data_folder() / "jobs"
+    return Path(given).absolute() if given else data_folder() / "jobs"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class Job:
             about = json.loads(path.read_text(encoding="utf-8"))
             if about["format"] != FORMAT_VERSION:
                 raise SfvError(f"'{path}' has job format {about['format']}; this version reads {FORMAT_VERSION}.")
-            return {"created": float(about["created"]), "config": about["config"], "versions": about["versions"]}
+            return {"created": float(about["created"]), "config": dict(about["config"]),
+                    "versions": dict(about["versions"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SfvError(f"'{path}' cannot be read as a job: {error!r}.") from error
 

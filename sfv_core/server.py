@@ -33,6 +33,7 @@ from . import __version__, extras, pipeline
 from .config import JobConfig
 from .errors import SfvError
 from .jobs import ENDED, RESUMABLE, BadCursor, Conflict, Job, all_jobs, data_folder, jobs_folder
+from .listing import artifacts, describe
 from .scheduler import Scheduler
 from .schema import parse
 
@@ -98,9 +99,8 @@ def create_app(root: Path, videos: Path, token: str, scheduler: Scheduler, max_u
 
     @app.get("/v1/jobs")
     def list_jobs() -> list[Json]:
-        described = [describe(job) for job in all_jobs(root)]
-        return sorted(({key: job[key] for key in ("id", "name", "state", "created")} for job in described),
-                      key=lambda job: job["created"])
+        described = sorted(map(describe, all_jobs(root)), key=lambda job: job["created"])
+        return [{key: job[key] for key in ("id", "name", "state", "created")} for job in described]
 
     @app.get("/v1/jobs/{job_id}")
     def show_job(job_id: str) -> Json:
@@ -144,29 +144,6 @@ def create_app(root: Path, videos: Path, token: str, scheduler: Scheduler, max_u
         return FileResponse(job.artifacts / name)
 
     return app
-
-
-def describe(job: Job) -> Json:
-    """Return all that a client may know about a job."""
-    try:
-        about = job.about()
-    except SfvError as error:
-        return {"id": job.id, "name": "", "state": "failed", "stage": None, "created": 0.0, "config": {},
-                "error": str(error), "artifacts": {}}
-    status, progress = job.status(), job.last("progress") or {}
-    return {"id": job.id, "name": about["config"].get("name", ""), "state": status.state,
-            "stage": progress.get("stage"), "created": about["created"], "config": about["config"],
-            "error": status.error, "artifacts": artifacts(job)}
-
-
-def artifacts(job: Job) -> dict[str, int]:
-    """Return the name and size in bytes of each finished result."""
-    found = {}
-    for path in sorted(job.artifacts.glob("[!.]*")):
-        with suppress(FileNotFoundError):
-            if path.is_file() and not path.is_symlink():
-                found[path.name] = path.stat().st_size
-    return found
 
 
 def create_once(root: Path, job_id: str | None, config: JobConfig) -> Job:

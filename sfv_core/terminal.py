@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -43,14 +44,15 @@ class Console:
 
     def close(self, keep_log: bool = False) -> None:
         """Give stdout and stderr back; remove the log unless it is worth reading."""
-        self.end_line()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         for number, kept in zip((1, 2), self._kept, strict=True):
             os.dup2(kept, number)
             os.close(kept)
-        self.out.close()
-        self.err.close()
+        with suppress(BrokenPipeError):  # nobody reads us any more
+            self.end_line()
+            self.out.close()
+            self.err.close()
         if not (keep_log and self.log == self._temporary):
             self._temporary.unlink(missing_ok=True)
 

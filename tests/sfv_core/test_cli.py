@@ -162,7 +162,7 @@ def test_ctrl_c_in_a_training_ends_everything_and_the_same_command_goes_on(tmp_p
 def test_jobs_are_listed_cancelled_and_resumed_without_a_server(tmp_path):
     job = Job.create(tmp_path / "1234-abcd", JobConfig(name="dance"))
     job.queue()
-    assert "1234-abcd  queued     dance" in sfv("jobs", SFV_JOBS=str(tmp_path))[1]
+    assert sfv("jobs", SFV_JOBS=str(tmp_path))[1].split() == ["1234-abcd", "queued", "dance"]
     assert json.loads(sfv("jobs", "--cancel", "12", "--json", SFV_JOBS=str(tmp_path))[1])["state"] == "cancelled"
     assert json.loads(sfv("jobs", "--resume", "12", "--json", SFV_JOBS=str(tmp_path))[1])["state"] == "queued"
     job.emit("state", state="done")
