@@ -28,8 +28,8 @@ def character_for(skeleton: Skeleton) -> Character:
     """Build the humanoid with this person's proportions; limbs are straight at rest. Raise SfvError if it is none."""
     sources = find_joints(skeleton, CHEST_FRACTION)
     offsets = _offsets(skeleton, sources)
-    leg = np.mean([np.linalg.norm(offsets[f"{side}_{joint}"]) for side in ("left", "right")
-                   for joint in ("knee", "ankle")]) * 2
+    leg = float(np.mean([np.linalg.norm(offsets[f"{side}_{joint}"]) for side in ("left", "right")
+                         for joint in ("knee", "ankle")])) * 2
     if not 0.1 < leg < 10:
         raise SfvError(f"A leg of this skeleton is {leg:.3g} m long; a person's is about 0.8 m. "
                        "Give a motion in metres.")
@@ -138,7 +138,7 @@ def _foot(toe: np.ndarray | None, scale: float) -> tuple[tuple[float, ...], tupl
     if toe is not None:
         side, front = toe[0] / 2, max(front, -toe[1] + 0.05 * scale)
         above = toe[2] - 0.02 * scale + height / 2
-    return (breadth, front - back, height), _triple(np.array([side, -(front + back) / 2, above]))
+    return _triple(np.array([breadth, front - back, height])), _triple(np.array([side, -(front + back) / 2, above]))
 
 
 def _with_strength(link: Link, part: Part, ratio: float) -> Link:

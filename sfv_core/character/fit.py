@@ -25,8 +25,8 @@ DEPTH = 0.01
 def fit(motion: Motion, character: Character) -> Motion:
     """Return the motion on the character's skeleton, scaled by the length of the leg and lifted onto the ground.
 
-    Positions give each limb's directions; where it is nearly straight, the turn of its upper bone gives the plane it
-    bends in. Hands and feet keep their orientation in the world. Raise SfvError if the skeleton is no person's.
+    A limb bends in the plane of its bones; where it is nearly straight, in the plane that its upper bone's turn gives.
+    Hands and feet keep their orientation in the world. Raise SfvError if the skeleton is no person's.
     """
     if len(motion) < 2:
         raise SfvError(f"This motion has {len(motion)} frame; physics needs two or more to know velocities.")
@@ -34,7 +34,7 @@ def fit(motion: Motion, character: Character) -> Motion:
     places, turns = kinematics.world_poses(motion)
     _, rest = kinematics.rest_pose(motion.skeleton)
     deltas = rotation.multiply(turns, rotation.inverse(rest))
-    world = _world_rotations(character, sources, places, deltas)
+    world = _world_rotations(character, sources, deltas)
     names = character.skeleton.names
     local = kinematics.local_rotations(character.skeleton, world)
     for i in character.hinges:
@@ -60,42 +60,39 @@ def _scale(motion: Motion, character: Character, sources: Sources) -> float:
     return float(np.sum(built) / np.sum(own))
 
 
-def _world_rotations(character: Character, sources: Sources, places: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """Return each character joint's world rotation (T, J, 4) from the captured places and turns since rest."""
+def _world_rotations(character: Character, sources: Sources, deltas: np.ndarray) -> np.ndarray:
+    """Return each character joint's world rotation (T, J, 4) from the captured turns since rest."""
     names = character.skeleton.names
-    world = np.empty((len(places), len(names), 4))
+    world = np.empty((len(deltas), len(names), 4))
     for j, name in enumerate(names):
         joint = sources.head if name == "neck" else sources.body[name]
         world[:, j] = deltas[:, joint]
     for side in ("left", "right"):
-        for top, middle, end in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+        for top, middle in (("hip", "knee"), ("shoulder", "elbow")):
             upper, lower = names.index(f"{side}_{top}"), names.index(f"{side}_{middle}")
-            joints = [places[:, sources.body[f"{side}_{joint}"]] for joint in (top, middle, end)]
             world[:, upper], world[:, lower] = _limb(
-                joints[1] - joints[0], joints[2] - joints[1], deltas[:, sources.body[f"{side}_{top}"]],
+                deltas[:, sources.body[f"{side}_{top}"]], deltas[:, sources.body[f"{side}_{middle}"]],
                 character.skeleton.offsets[lower], np.array(character.links[lower].axis))
     return world
 
 
-def _limb(upper: np.ndarray, lower: np.ndarray, turn: np.ndarray, rest: np.ndarray,
+def _limb(turn: np.ndarray, lower_turn: np.ndarray, rest: np.ndarray,
           axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return world rotations (T, 4) of a limb's upper and lower bone that share the hinge's axis.
 
-    upper, lower: (T, 3) the bones in the world; turn: (T, 4) the upper bone's captured turn since rest;
-    rest, axis: (3,) the limb's direction at rest and its hinge.
+    turn, lower_turn: (T, 4) the captured bones' turns since rest, where the limb counts as straight; rest, axis: (3,)
+    its direction at rest and its hinge.
     """
-    upper = upper / np.linalg.norm(upper, axis=-1, keepdims=True)
-    lower = lower / np.linalg.norm(lower, axis=-1, keepdims=True)
-    swing = rotation.between(rotation.rotate(turn, rest), upper)
-    captured = rotation.multiply(swing, turn)
-    captured_axis = rotation.rotate(captured, axis)
+    rest = rest / np.linalg.norm(rest)
+    upper, lower = rotation.rotate(turn, rest), rotation.rotate(lower_turn, rest)
+    captured_axis = rotation.rotate(turn, axis)
     normal = np.cross(upper, lower)
     across = np.cross(upper, captured_axis)
     sine = np.linalg.norm(normal, axis=-1)
     along, aside = np.sum(normal * captured_axis, -1), np.sum(normal * across, -1)
     backward = np.clip(-along / np.maximum(sine, 1e-9), 0.0, 1.0)
     twist = np.arctan2(aside * sine, along * sine + _CERTAIN + (_OVERSTRETCHED - _CERTAIN) * backward)
-    q_upper = rotation.multiply(rotation.from_rotvec(twist[:, None] * upper), captured)
+    q_upper = rotation.multiply(rotation.from_rotvec(twist[:, None] * upper), turn)
     hinge = rotation.rotate(q_upper, axis)
     forward = np.cross(hinge, upper)
     angle = np.arctan2(np.sum(lower * forward, -1), np.sum(lower * upper, -1))

@@ -7,10 +7,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from retarget import rotation
-from sfv_core.character.character import Character, Link, Shape
+from sfv_core.character.character import Character, Shape
 
 BASE_MASS = 1e-4
 """Mass in kg of the frame that carries the root: an engine's base is its centre of mass, which the root's is not."""
+
+
+_ROUND = 1e-6
+"""Products of inertia below this share of the whole are 0: Bullet turns the frame of a ball joint's link along the
+principal axes, and rounding errors in a capsule's would turn it anyhow."""
 
 
 def urdf(character: Character, frames: np.ndarray | None = None) -> str:
@@ -56,6 +61,7 @@ def _inertial(element: ET.Element, centre: np.ndarray, mass: float, inertia: np.
     ET.SubElement(inertial, "origin", xyz=_text(centre), rpy="0 0 0")
     ET.SubElement(inertial, "mass", value=_text([mass]))
     axes = "xyz"
+    inertia = np.where(np.abs(inertia) < _ROUND * np.trace(inertia), 0.0, inertia)
     entries = {f"i{axes[r]}{axes[c]}": _text([inertia[r, c]]) for r in range(3) for c in range(r, 3)}
     ET.SubElement(inertial, "inertia", entries)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Network(nn.Module):
 
 def _layers(inputs: int, outputs: int) -> nn.Sequential:
     sizes = (inputs, *WIDTHS)
-    hidden = [layer for i, o in zip(sizes[:-1], sizes[1:], strict=True) for layer in (nn.Linear(i, o), nn.ReLU())]
+    hidden = [layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.ReLU())]
     return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
 
 
@@ -147,7 +148,8 @@ def load_tensors(path: Path, hint: str) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise SfvError(f"'{path}' holds more than numbers and is not opened, as it could run code. {hint}") from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
-        raise SfvError(f"'{path}' cannot be read: {str(error).splitlines()[0]}. {hint}") from error
+        reason = (str(error).splitlines() or ["it is empty or cut off"])[0]
+        raise SfvError(f"'{path}' cannot be read: {reason}. {hint}") from error
     if not isinstance(data, dict):
         raise SfvError(f"'{path}' holds a {type(data).__name__}. {hint}")
     return data

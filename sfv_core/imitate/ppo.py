@@ -101,7 +101,7 @@ class Ppo:
         self.iterations += 1
         self.samples += len(batch.actions) * self.group.size
         return {"reward": mean_reward, "divergence": divergence, "learning_rate": self._learning_rate(),
-                "spread": float(self.network.log_spread.exp().mean())}
+                "spread": float(self.network.log_spread.detach().exp().mean())}
 
     def _collect(self, tick: Callable[[], None]) -> tuple[Batch, float]:
         """Act with noise; return the batch and the mean reward over all ranks."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -35,7 +36,7 @@ EVALUATE_EVERY = 16
 EPISODES = 32
 """Episodes of an evaluation; as many again decide whether a policy is the best or reaches the goal."""
 CHECKPOINT_EVERY = 20.0
-"""Seconds between checkpoints."""
+"""Seconds between checkpoints; the first follows the first iteration."""
 ORPHANED = 3
 """Exit code of a rank whose parent is gone."""
 
@@ -63,6 +64,8 @@ class Rank:
         if data is not None:
             self.ppo.restore(data["learner"])
             self.curve, self.best, self._earlier = list(data["curve"]), float(data["best"]), float(data["minutes"])
+            if self.curve:
+                self._figures = {name: self.curve[-1][name] for name in ("nr", "survived")}
             log.info("went on from %d samples", self.ppo.samples)
 
     def minutes(self) -> float:
@@ -113,7 +116,7 @@ class Rank:
                 policy.save(self.run.policy)
 
     def _keep_sometimes(self) -> None:
-        if time.monotonic() - self._kept > CHECKPOINT_EVERY:
+        if self.ppo.iterations == 1 or time.monotonic() - self._kept > CHECKPOINT_EVERY:
             self._keep()
 
     def _keep(self) -> None:
@@ -149,6 +152,7 @@ def main(folder: str, rank: int, size: int, port: int) -> int:
     """Train as one rank; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which asks for a checkpoint
     threading.Thread(target=_listen, args=(stop,), daemon=True).start()
     torch.set_num_threads(1)
     try:

@@ -56,7 +56,7 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
         _clear(run)
     run.write(mark, config, reference, character)
     processes = config.processes or len(_cores())
-    progress(STAGE, 0.0, 1.0)
+    progress(STAGE, 0.0, config.minutes)
     with _ranks(run, processes) as ranks:
         finished = _watch(ranks, config, progress)
         if finished is None:

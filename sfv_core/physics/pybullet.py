@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from retarget import rotation
-from sfv_core.character.character import Character
+from sfv_core.character.character import Character, Link
 from sfv_core.character.urdf import urdf
 from sfv_core.errors import SfvError
 from sfv_core.physics.engine import PHYSICS_RATE, State, local_motion
@@ -27,10 +27,12 @@ GRAVITY = 9.8
 """In m/s²."""
 FRICTION = 0.9
 SOLVER_ITERATIONS = 10
+_CHARACTER, _GROUND = 0, 1
+"""PyBullet's numbers of the bodies in every world."""
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Send what C code prints to nowhere."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -49,11 +51,67 @@ def _silent() -> Iterator[None]:
 
 def _import() -> Any:
     try:
-        with _silent():
+        with silence():
             import pybullet
     except ImportError as error:
         raise SfvError("PyBullet is not installed. Install the extra: pip install 'sfv[physics]'.") from error
     return pybullet
+
+
+class _World:
+    """One character on the ground, and PyBullet's functions bound to it."""
+
+    def __init__(self, bullet: Any, path: Path, links: list[Link], joints: list[int]) -> None:
+        """Load the URDF; `joints` are the links with motors, in the order that commands have."""
+        self._bullet = bullet
+        self.client = bullet.connect(bullet.DIRECT)
+        if self.client < 0:
+            raise SfvError("PyBullet cannot make more worlds in one process; use fewer worlds per process.")
+        self._load(path, len(links))
+        jointed = [links[i] for i in joints]
+        self._free_motors(jointed, joints)
+        here = {"physicsClientId": self.client}
+        sizes = [3 if link.joint == "ball" else 1 for link in jointed]
+        self.control = partial(
+            bullet.setJointMotorControlMultiDofArray, _CHARACTER, joints, bullet.STABLE_PD_CONTROL,
+            targetVelocities=[[0.0] * size for size in sizes],
+            forces=[[link.torque] * size for link, size in zip(jointed, sizes, strict=True)],
+            positionGains=[link.stiffness for link in jointed],
+            velocityGains=[link.damping for link in jointed], **here)
+        self.simulate = partial(bullet.stepSimulation, **here)
+        self.link_states = partial(bullet.getLinkStates, _CHARACTER, list(range(len(links))), computeLinkVelocity=True,
+                                   computeForwardKinematics=True, **here)
+        self.put_root = partial(bullet.resetBasePositionAndOrientation, _CHARACTER, **here)
+        self.move_root = partial(bullet.resetBaseVelocity, _CHARACTER, **here)
+        self.put_joints = partial(bullet.resetJointStatesMultiDof, _CHARACTER, joints, **here)
+        self.contact_points = partial(bullet.getContactPoints, bodyA=_CHARACTER, bodyB=_GROUND, **here)
+
+    def _load(self, path: Path, links: int) -> None:
+        bullet, here = self._bullet, {"physicsClientId": self.client}
+        flags = (bullet.URDF_MAINTAIN_LINK_ORDER | bullet.URDF_USE_SELF_COLLISION
+                 | bullet.URDF_USE_SELF_COLLISION_EXCLUDE_ALL_PARENTS | bullet.URDF_USE_INERTIA_FROM_FILE)
+        bullet.loadURDF(str(path), [0, 0, 2], flags=flags, **here)
+        bullet.createMultiBody(0, bullet.createCollisionShape(bullet.GEOM_PLANE, **here), **here)
+        bullet.setGravity(0, 0, -GRAVITY, **here)
+        bullet.setTimeStep(1 / PHYSICS_RATE, **here)
+        bullet.setPhysicsEngineParameter(numSolverIterations=SOLVER_ITERATIONS, numSubSteps=1, **here)
+        bullet.changeDynamics(_GROUND, -1, lateralFriction=FRICTION, **here)
+        for link in range(-1, links):
+            bullet.changeDynamics(_CHARACTER, link, lateralFriction=FRICTION, linearDamping=0, angularDamping=0, **here)
+
+    def _free_motors(self, links: list[Link], joints: list[int]) -> None:
+        """Switch PyBullet's own joint motors off, which brake a joint unless they are told not to."""
+        bullet, here = self._bullet, {"physicsClientId": self.client}
+        for link, joint in zip(links, joints, strict=True):
+            if link.joint == "ball":
+                bullet.setJointMotorControlMultiDof(
+                    _CHARACTER, joint, bullet.POSITION_CONTROL, targetPosition=[0, 0, 0, 1], targetVelocity=[0, 0, 0],
+                    positionGain=0, velocityGain=1, force=[0, 0, 0], **here)
+            else:
+                bullet.setJointMotorControl2(_CHARACTER, joint, bullet.VELOCITY_CONTROL, force=0, **here)
+
+    def close(self) -> None:
+        self._bullet.disconnect(physicsClientId=self.client)
 
 
 class PyBullet:
@@ -61,96 +119,52 @@ class PyBullet:
 
     def __init__(self, character: Character, worlds: int) -> None:
         """Make the worlds."""
-        self.character = character
-        self.worlds = worlds
+        self.character, self.worlds = character, worlds
         self._bullet = _import()
-        self._links = list(range(len(character.links)))
-        self._jointed = [*character.balls.tolist(), *character.hinges.tolist()]
+        self._joints = [*character.balls.tolist(), *character.hinges.tolist()]
         self._frames = _frames(character)
-        self._from_frames = rotation.inverse(self._frames)
-        self._fill_controller()
-        self._state = np.zeros((worlds, len(self._links), 13))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "character.urdf"
-            path.write_text(urdf(character, self._frames), encoding="utf-8")
-            with _silent():
-                self._clients = [self._world(path) for _ in range(worlds)]
-        bullet = self._bullet
-        self._control = [partial(bullet.setJointMotorControlMultiDofArray, 0, self._jointed,
-                                 bullet.STABLE_PD_CONTROL, physicsClientId=client, **self._controller)
-                         for client in self._clients]
-        self._simulate = [partial(bullet.stepSimulation, physicsClientId=client) for client in self._clients]
-        self._link_states = [partial(bullet.getLinkStates, 0, self._links, computeLinkVelocity=True,
-                                     computeForwardKinematics=True, physicsClientId=client)
-                             for client in self._clients]
+        self._to_frames = rotation.inverse(self._frames)
+        self._urdf = urdf(character, self._frames)
+        self._state = np.zeros((worlds, len(character.links), 13))
+        self._worlds: list[_World] = self._make(worlds)
         for i in range(worlds):
             self._read(i)
 
-    def _fill_controller(self) -> None:
-        """Collect the gains, limits and zero velocities of all joints as the lists that PyBullet takes."""
-        links = [self.character.links[i] for i in self._jointed]
-        self._sizes = [3 if link.joint == "ball" else 1 for link in links]
-        self._controller = {
-            "targetVelocities": [[0.0] * size for size in self._sizes],
-            "forces": [[link.torque] * size for link, size in zip(links, self._sizes, strict=True)],
-            "positionGains": [link.stiffness for link in links],
-            "velocityGains": [link.damping for link in links],
-        }
-
-    def _world(self, path: Path) -> int:
-        """Make one world with ground and character; the character is body 0."""
-        bullet = self._bullet
-        client = bullet.connect(bullet.DIRECT)
-        if client < 0:
-            raise SfvError(f"PyBullet could not make world {len(self._links)}; use fewer worlds per process.")
-        at = {"physicsClientId": client}
-        flags = (bullet.URDF_MAINTAIN_LINK_ORDER | bullet.URDF_USE_SELF_COLLISION
-                 | bullet.URDF_USE_SELF_COLLISION_EXCLUDE_ALL_PARENTS | bullet.URDF_USE_INERTIA_FROM_FILE)
-        body = bullet.loadURDF(str(path), [0, 0, 2], flags=flags, **at)
-        plane = bullet.createMultiBody(0, bullet.createCollisionShape(bullet.GEOM_PLANE, **at), **at)
-        bullet.setGravity(0, 0, -GRAVITY, **at)
-        bullet.setTimeStep(1 / PHYSICS_RATE, **at)
-        bullet.setPhysicsEngineParameter(numSolverIterations=SOLVER_ITERATIONS, numSubSteps=1, **at)
-        bullet.changeDynamics(plane, -1, lateralFriction=FRICTION, **at)
-        for link in range(-1, len(self._links)):
-            bullet.changeDynamics(body, link, lateralFriction=FRICTION, linearDamping=0, angularDamping=0, **at)
-        for link, size in zip(self._jointed, self._sizes, strict=True):
-            if size == 3:
-                bullet.setJointMotorControlMultiDof(body, link, bullet.POSITION_CONTROL, targetPosition=[0, 0, 0, 1],
-                                                    targetVelocity=[0, 0, 0], positionGain=0, velocityGain=1,
-                                                    force=[0, 0, 0], **at)
-            else:
-                bullet.setJointMotorControl2(body, link, bullet.VELOCITY_CONTROL, force=0, **at)
-        return client
+    def _make(self, count: int) -> list[_World]:
+        with tempfile.TemporaryDirectory() as folder, silence():
+            path = Path(folder) / "character.urdf"
+            path.write_text(self._urdf, encoding="utf-8")
+            return [_World(self._bullet, path, list(self.character.links), self._joints) for _ in range(count)]
 
     def reset(self, ids: np.ndarray, state: State) -> None:
-        """Put the characters of the worlds `ids` (K,) into a state (K, …)."""
-        bullet, character = self._bullet, self.character
-        jointed, balls = self._jointed, len(character.balls)
+        """Put the characters of the worlds `ids` (K,) into a state (K, …).
+
+        A world that holds values that are not numbers is made anew: its solver would remember them.
+        """
+        for i in ids[~self.read()[ids].finite()]:
+            self._worlds[i].close()
+            self._worlds[i] = self._make(1)[0]
+        character, balls = self.character, len(self.character.balls)
         local, spins = local_motion(character, state)
         turns, angles = self._split(character.to_coordinates(local))
-        local_spins = rotation.rotate(rotation.inverse(self._frames), spins)[:, jointed]
-        speeds = local_spins[:, balls:, 2]
-        root_rotation = rotation.xyzw_from_wxyz(state.rotations[:, 0])
+        spins = rotation.rotate(self._to_frames, spins)[:, self._joints]
         arm = rotation.rotate(state.rotations[:, 0], character.centres[0])
-        root_velocity = state.velocities[:, 0] - np.cross(state.spins[:, 0], arm)
+        velocity = state.velocities[:, 0] - np.cross(state.spins[:, 0], arm)
+        turn = rotation.xyzw_from_wxyz(state.rotations[:, 0])
         for k, i in enumerate(ids):
-            client = self._clients[i]
-            bullet.resetBasePositionAndOrientation(0, state.positions[k, 0].tolist(), root_rotation[k].tolist(),
-                                                   physicsClientId=client)
-            bullet.resetBaseVelocity(0, root_velocity[k].tolist(), state.spins[k, 0].tolist(), physicsClientId=client)
-            bullet.resetJointStatesMultiDof(0, jointed, [*turns[k].tolist(), *angles[k].tolist()],
-                                            [*local_spins[k, :balls].tolist(), *speeds[k, :, None].tolist()],
-                                            physicsClientId=client)
+            world = self._worlds[i]
+            world.put_root(state.positions[k, 0].tolist(), turn[k].tolist())
+            world.move_root(velocity[k].tolist(), state.spins[k, 0].tolist())
+            world.put_joints([*turns[k].tolist(), *angles[k].tolist()],
+                             [*spins[k, :balls].tolist(), *spins[k, balls:, 2:].tolist()])
             self._read(i)
 
     def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None) -> None:
         """Simulate the worlds `ids` (all if not given) while PD controllers pull the joints to targets (N, C) rad."""
-        turns, angles = self._split(targets)
-        balls, hinges = turns.tolist(), angles.tolist()
+        balls, hinges = (values.tolist() for values in self._split(targets))
         for i in range(self.worlds) if ids is None else ids:
             positions = [*balls[i], *hinges[i]]
-            control, simulate = self._control[i], self._simulate[i]
+            control, simulate = self._worlds[i].control, self._worlds[i].simulate
             for _ in range(substeps):
                 control(targetPositions=positions)
                 simulate()
@@ -160,39 +174,38 @@ class PyBullet:
         """Turn joint coordinates (N, C) into PyBullet's: (N, B, 4) xyzw of the balls, (N, H, 1) rad of the hinges."""
         split = 3 * len(self.character.balls)
         vectors = coordinates[:, :split].reshape(len(coordinates), -1, 3)
-        own = rotation.rotate(rotation.inverse(self._frames[self.character.balls]), vectors)
+        own = rotation.rotate(self._to_frames[self.character.balls], vectors)
         return rotation.xyzw_from_wxyz(rotation.from_rotvec(own)), coordinates[:, split:, None]
 
     def _read(self, i: int) -> None:
         """Take over the state of one world."""
-        self._state[i] = [row[4] + row[5] + row[6] + row[7] for row in self._link_states[i]()]
+        self._state[i] = [row[4] + row[5] + row[6] + row[7] for row in self._worlds[i].link_states()]
 
     def read(self) -> State:
         """Return the state of all worlds; a copy."""
-        rotations = rotation.multiply(rotation.wxyz_from_xyzw(self._state[..., 3:7]), self._from_frames)
-        return State(self._state[..., :3].copy(), rotations, self._state[..., 7:10].copy(), self._state[..., 10:].copy())
+        state = self._state.copy()
+        rotations = rotation.multiply(rotation.wxyz_from_xyzw(state[..., 3:7]), self._to_frames)
+        return State(state[..., :3], rotations, state[..., 7:10], state[..., 10:])
 
     def contacts(self) -> np.ndarray:
         """Tell which links touch the ground, bool of shape (N, L)."""
-        touching = np.zeros((self.worlds, len(self._links)), bool)
-        for i, client in enumerate(self._clients):
-            for point in self._bullet.getContactPoints(bodyA=0, bodyB=1, physicsClientId=client):
-                if point[3] >= 0:
-                    touching[i, point[3]] = True
+        touching = np.zeros((self.worlds, len(self.character.links)), bool)
+        for i, world in enumerate(self._worlds):
+            touching[i, [point[3] for point in world.contact_points()]] = True
         return touching
 
     def close(self) -> None:
         """Free the worlds."""
-        for client in self._clients:
-            self._bullet.disconnect(physicsClientId=client)
-        self._clients = []
+        for world in self._worlds:
+            world.close()
+        self._worlds = []
 
 
 def _frames(character: Character) -> np.ndarray:
     """Return the rotation of each link's frame in PyBullet in the character's, (L, 4).
 
     PyBullet's stable PD comes from DeepMimic and, for its own mass matrix, takes limbs to lie along y and hinges to
-    turn about z (BulletConversion.cpp and KinTree.cpp in its examples).
+    turn about z (BulletConversion.cpp and KinTree.cpp in its examples); with other frames the control is unstable.
     """
     frames = np.empty((len(character.links), 3, 3))
     for i, link in enumerate(character.links):
