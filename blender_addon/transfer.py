@@ -12,6 +12,7 @@ from retarget.solve import retarget
 
 from .armature import skeleton_of
 from .bake import bake
+from .errors import AddonError
 
 
 @dataclass(frozen=True)
@@ -34,4 +35,15 @@ def transfer(armature: bpy.types.Object, motion: Motion, name: str, first_frame:
     hips = next((pair.target for pair in bone_map.pairs if pair.role == "Hips"), None)
     on_rig = retarget(motion, skeleton_of(armature, hips), bone_map)
     driven = {pair.target for pair in bone_map.pairs}
+    _check_free(armature, driven)
     return Transfer(bake(armature, on_rig, driven, name, first_frame, fps), bone_map)
+
+
+def _check_free(armature: bpy.types.Object, bones: set[str]) -> None:
+    """Raise AddonError where most of the bones follow controls, so that keys on them would have no effect."""
+    held = [name for name in sorted(bones) if any(
+        constraint.type == "COPY_TRANSFORMS" and constraint.influence > 0.5 and not constraint.mute
+        for constraint in armature.pose.bones[name].constraints)]
+    if len(held) > len(bones) / 2:
+        raise AddonError(f"'{armature.name}' moves by its controls: keys on {', '.join(held[:3])}, … would have no "
+                         "effect. Choose an armature whose bones are free, such as a Rigify rig's metarig.")

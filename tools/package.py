@@ -56,6 +56,7 @@ def write_wheel(folder: Path, version: str) -> Path:
                                    "Summary: Motion on one skeleton to motion on another.\nLicense: MIT\n"
                                    "Requires-Python: >=3.11\n").encode()
     members[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: sfv\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members[f"{info}/licenses/LICENSE"] = (ROOT / "LICENSE").read_bytes()
     record = [f"{name},sha256={_digest(content)},{len(content)}" for name, content in members.items()]
     members[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""]).encode()
     path = folder / f"sfv_retarget-{version}-py3-none-any.whl"

@@ -27,8 +27,12 @@ def home(tmp_path_factory):
     before = {name: os.environ.get(name) for name in ("SFV_DATA", "PYTHONPATH")}
     os.environ.update(SFV_DATA=str(folder), PYTHONPATH=str(ROOT))
     yield folder
-    if (folder / "server.json").is_file():
-        os.kill(json.loads((folder / "server.json").read_text())["pid"], signal.SIGTERM)
+    about = folder / "server.json"
+    deadline = time.monotonic() + 20
+    while (folder / "server.log").is_file() and not about.is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)  # it is only just starting
+    if about.is_file():
+        os.kill(json.loads(about.read_text())["pid"], signal.SIGTERM)
     for name, value in before.items():
         os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 

@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 import pytest
 import rigs
+from bl_ext.user_default.sfv.errors import AddonError
 from bl_ext.user_default.sfv.transfer import transfer
 
 # file: name of hips, head, left and right foot
@@ -57,6 +58,16 @@ def test_a_rig_of_our_own_walks_whatever_its_scale(scale, turn):
     armature = rigs.mixamo_like(scale=scale, turn=turn, seed=8)
     transfer(armature, rigs.walk_in_place(), "walk", fps=30)
     assert_walks(armature, tuple(f"mixamorig:{name}" for name in ("Hips", "Head", "LeftFoot", "RightFoot")))
+
+
+def test_a_rig_that_moves_by_its_controls_is_refused():
+    armature, controls = rigs.mixamo_like(), rigs.mixamo_like("Controls")
+    for bone in armature.pose.bones:
+        constraint = bone.constraints.new("COPY_TRANSFORMS")
+        constraint.target, constraint.subtarget = controls, bone.name
+    with pytest.raises(AddonError, match="moves by its controls"):
+        transfer(armature, rigs.walk_in_place(), "walk")
+    assert not bpy.data.actions
 
 
 def test_fingers_that_no_joint_drives_get_no_keys(shared_data):
