@@ -21,14 +21,14 @@ class TimeLeft:
     """Estimate how long a stage still takes, from what it did since it was first heard of."""
 
     def __init__(self) -> None:
-        self._stage = ""
+        self._what: tuple[str, float] | None = None
         self._start = (0.0, 0.0)
 
     def __call__(self, stage: str, done: float, total: float) -> float | None:
         """Return the estimate in s; None while there is nothing to base it on."""
         now = time.monotonic()
-        if stage != self._stage or done < self._start[1]:
-            self._stage, self._start = stage, (now, done)
+        if (stage, total) != self._what or done < self._start[1]:
+            self._what, self._start = (stage, total), (now, done)
         began, done_then = self._start
         if done <= done_then or total <= 0:
             return None

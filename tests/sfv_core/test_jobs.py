@@ -13,6 +13,7 @@ import pytest
 from sfv_core.config import JobConfig
 from sfv_core.errors import Cancelled, SfvError
 from sfv_core.jobs import PAGE, BadCursor, Conflict, Job, Recorder, all_jobs
+from sfv_core.progress import TimeLeft
 
 
 @pytest.fixture
@@ -225,3 +226,13 @@ def test_progress_hears_of_a_cancellation(job):
         job.cancel()
         with pytest.raises(Cancelled):
             recorder("fit", 2, 10)
+
+
+def test_the_time_left_is_estimated_from_what_was_done_since_and_not_from_what_was_there_before():
+    left = TimeLeft()
+    assert left("train", 0, 1) is None
+    assert left("train", 80, 100) is None
+    estimate = left("train", 81, 100)
+    assert estimate is not None and estimate >= 0
+    assert left("train", 10, 100) is None
+    assert left("fit", 11, 100) is None
