@@ -48,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         pass
     except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            console.error(f"'{error.filename}': {error.strerror}.")
+            return 1
         bug = True
         with console.log.open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)

@@ -1,7 +1,8 @@
 """The ordered stages of a job: what each needs, what it makes, and the function that does it.
 
     video ─ capture ─▶ motion.npz ─ train ─▶ policy.pt ─ simulate ─▶ rollout.npz
-                           └──────────────── bake ◀───────────────────────┘   ─▶ result.blend
+                           └──────────────▶ bake ◀───────────────────────┘
+                                             └─▶ result.blend, with an Action of each
 
 A stage is skipped when its results stand and were made from the same inputs, settings and version. So one call of
 `run` does a new job, finishes a killed one, and redoes only what a changed setting asks for.
@@ -68,15 +69,15 @@ class Stage:
 def capture(work: Work) -> Report:
     """Turn the video into a motion, and draw both over each other."""
     with needing("pose"):
-        from . import capture as module
-    return module.capture(work.inputs["video"], work.artifacts, work.config.capture, work.progress)
+        from .capture import capture as run
+        return run(work.inputs["video"], work.artifacts, work.config.capture, work.progress)
 
 
 def train(work: Work) -> Report:
     """Learn a policy that performs the motion. It trains in the job's folder, where a later training goes on."""
     with needing("physics"):
-        from .imitate import train as module
-    report = module.train(work.inputs["motion.npz"], work.folder, work.config.train, work.progress)
+        from .imitate.train import train as run
+        report = run(work.inputs["motion.npz"], work.folder, work.config.train, work.progress)
     for name in ("policy.pt", "curve.json", "curve.png"):
         show_also_as(work.folder / name, work.artifacts / name)
     return report
@@ -85,18 +86,17 @@ def train(work: Work) -> Report:
 def simulate(work: Work) -> Report:
     """Let the policy perform, and record what its body does."""
     with needing("physics"):
-        from .imitate import rollout as module
-    return module.simulate(work.inputs["policy.pt"], work.artifacts / "rollout.npz", work.config.simulate,
-                           work.progress)
+        from .imitate.rollout import simulate as run
+        return run(work.inputs["policy.pt"], work.artifacts / "rollout.npz", work.config.simulate, work.progress)
 
 
 def bake(work: Work) -> Report:
     """Write the motions onto the rig as Actions."""
-    from . import bake as module
+    from .bake import bake as run
 
     actions = {"captured": "motion.npz", "simulated": "rollout.npz"}
     motions = {action: work.inputs[name] for action, name in actions.items() if name in work.inputs}
-    return module.bake(motions, work.inputs["rig"], work.artifacts / "result.blend", work.progress)
+    return run(motions, work.inputs["rig"], work.artifacts / "result.blend", work.progress)
 
 
 STAGES = (
