@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -
         report = _build(source, build, config, skeleton, progress)
         out.mkdir(exist_ok=True)
         for name in FILES:
-            os.replace(build / name, out / name)
+            (build / name).replace(out / name)
     return report
 
 

@@ -225,8 +225,8 @@ def _plots(report: dict, result: Reconstruction) -> str:
     motion = result.motion
     times = result.start + np.arange(len(motion)) / motion.fps
     joints, _ = world_poses(motion)
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    axes = figure.subplots(3, 1, height_ratios=[1, 1, 1.6])
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots(3, 1, height_ratios=[1.2, 1.2, 1])
     axes[0].plot(times, result.residual, lw=1)
     axes[0].set_ylabel("distance to detected\npoints (px)")
     for name in ("pelvis", "left_foot", "right_foot"):

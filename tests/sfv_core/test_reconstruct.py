@@ -1,0 +1,227 @@
+"""The reconstruction on projections of known motions: what goes in must come out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from retarget import rotation
+from retarget.kinematics import world_poses
+from retarget.motion import Motion
+from sfv_core.body.model import SMPL_NAMES, load_body, skeleton_of
+from sfv_core.errors import Cancelled, SfvError
+from sfv_core.pose.keypoints import Keypoints
+from sfv_core.progress import no_progress
+from sfv_core.reconstruct import landmarks
+from sfv_core.reconstruct.camera import Camera
+from sfv_core.reconstruct.fit import windows
+from sfv_core.reconstruct.initial import best_rotation, distances
+from sfv_core.reconstruct.solve import Reconstruction, reconstruct
+
+LIMBS = [SMPL_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+         for side in ("left", "right")]
+
+
+@pytest.fixture(scope="module")
+def skeleton():
+    return skeleton_of(load_body().joint_template)
+
+
+def exact_keypoints(motion: Motion, camera: Camera, noise: float = 0.0) -> Keypoints:
+    """Landmarks as a perfect estimator sees them, or one with errors of `noise` m and as many person sizes / 1.7."""
+    joints, turns = world_poses(motion)
+    p_world = joints[:, landmarks.JOINTS] + rotation.rotate(turns[:, landmarks.JOINTS], landmarks.OFFSETS)
+    p_camera = camera.to_camera(p_world)
+    generator = np.random.default_rng(1)
+    xyz = p_camera - p_camera[:, 6:8].mean(axis=1, keepdims=True) + generator.normal(0, 1, p_camera.shape) * noise
+    px = noise * camera.focal / p_camera[..., 2:].mean()
+    xy = camera.project(p_world) + generator.normal(0, 1, (*p_camera.shape[:2], 2)) * px
+    frames = len(motion)
+    return Keypoints(landmarks.NAMES, xy, xyz, np.ones(xy.shape[:2]), np.arange(frames) / motion.fps,
+                     np.ones(frames, bool), camera.size)
+
+
+def limbs(result: Reconstruction) -> np.ndarray:
+    return result.camera.to_camera(world_poses(result.motion)[0])[:, LIMBS]
+
+
+def error_mm(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm((a - a[:, 6:8].mean(1, keepdims=True)) - (b - b[:, 6:8].mean(1, keepdims=True)),
+                                axis=-1).mean() * 1e3)
+
+
+@pytest.fixture(scope="module")
+def clip(examples):
+    return Motion.load(examples / "walk.truth.npz"), Camera.load(examples / "walk.camera.json")
+
+
+@pytest.fixture(scope="module")
+def noisy(clip, skeleton) -> Reconstruction:
+    """A walk seen with errors of 2 cm in every landmark, at a guessed focal length."""
+    return reconstruct(exact_keypoints(*clip, noise=0.02), skeleton, no_progress)
+
+
+def test_a_noisy_walk_is_recovered_within_25_mm(clip, noisy):
+    motion, camera = clip
+    truth = camera.to_camera(world_poses(motion)[0])[:, LIMBS]
+    assert error_mm(limbs(noisy), truth) < 25
+    assert np.median(noisy.residual) < 6
+
+
+@pytest.mark.parametrize("name", ["spinkick", "backflip"])
+def test_acrobatics_are_recovered_within_40_mm(examples, skeleton, name):
+    motion = Motion.load(examples / f"{name}.truth.npz")
+    camera = Camera.load(examples / f"{name}.camera.json")
+    result = reconstruct(exact_keypoints(motion, camera, noise=0.01), skeleton, no_progress, focal=camera.focal,
+                         iterations=150)
+    assert error_mm(limbs(result), camera.to_camera(world_poses(motion)[0])[:, LIMBS]) < 40
+
+
+def test_bones_keep_their_lengths_and_left_equals_right(noisy):
+    joints, _ = world_poses(noisy.motion)
+    parents = noisy.motion.skeleton.parents
+    lengths = np.linalg.norm(joints[:, 1:] - joints[:, parents[1:]], axis=-1)
+    assert np.ptp(lengths, axis=0).max() < 1e-9
+    knee = [noisy.motion.skeleton.index(f"{side}_knee") - 1 for side in ("left", "right")]
+    assert lengths[0, knee[0]] == pytest.approx(lengths[0, knee[1]], abs=1e-6)
+
+
+def test_feet_never_go_below_the_ground_and_the_walk_stands_on_it(noisy):
+    feet = noisy.places[:, [landmarks.CONTACTS[i] for i in range(4)], 2]
+    assert feet.min() > -1e-6
+    assert np.median(feet.min(axis=1)) < 0.03
+
+
+def test_the_camera_stands_where_it_stood(clip, noisy):
+    _, camera = clip
+    up = rotation.rotate(rotation.inverse(noisy.camera.rotation), np.array([0.0, 0.0, 1.0]))
+    true_up = rotation.rotate(rotation.inverse(camera.rotation), np.array([0.0, 0.0, 1.0]))
+    assert np.degrees(np.arccos(up @ true_up)) < 5
+    assert noisy.camera.position[2] == pytest.approx(camera.position[2], abs=0.3)
+
+
+def test_the_world_begins_under_the_first_pelvis_and_the_camera_looks_along_y(noisy):
+    assert noisy.motion.root_pos[0, :2] == pytest.approx([0, 0], abs=1e-6)
+    forward = rotation.rotate(noisy.camera.rotation, np.array([0.0, 0.0, 1.0]))
+    assert forward[0] == pytest.approx(0, abs=1e-6) and forward[1] > 0.8
+
+
+def test_a_standing_foot_counts_as_contact_and_stays(noisy):
+    contacts = noisy.motion.contacts
+    assert contacts is not None
+    joints = [noisy.motion.skeleton.index(name) for name in ("left_foot", "right_foot")]
+    touching = contacts[:, joints] > 0.5
+    assert touching.any(axis=1).mean() > 0.5 and not touching.all()
+
+
+def test_a_gap_is_bridged_and_not_trusted(clip, skeleton, noisy):
+    motion, camera = clip
+    keypoints = exact_keypoints(motion, camera, noise=0.01)
+    detected = np.ones(len(motion), bool)
+    detected[30:38] = False
+    zero = detected[:, None, None]
+    assert keypoints.xyz is not None
+    gap = replace(keypoints, xy=keypoints.xy * zero, xyz=keypoints.xyz * zero, detected=detected,
+                  confidence=keypoints.confidence * zero[..., 0])
+    result = reconstruct(gap, skeleton, no_progress, iterations=150)
+    truth = camera.to_camera(world_poses(motion)[0])[:, LIMBS]
+    assert len(result.motion) == len(motion)
+    assert result.motion.confidence is not None and np.all(result.motion.confidence[31:37] == 0)
+    assert error_mm(limbs(result)[30:38], truth[30:38]) < 80
+
+
+def test_a_late_entrance_starts_the_motion_late(clip, skeleton):
+    keypoints = exact_keypoints(*clip)
+    detected = np.ones(len(keypoints), bool)
+    detected[:20] = False
+    result = reconstruct(replace(keypoints, detected=detected), skeleton, no_progress, iterations=20)
+    assert result.start == pytest.approx(20 / 30)
+    assert len(result.motion) == len(keypoints) - 20
+
+
+def test_uneven_times_become_an_even_motion_of_the_same_length(clip, skeleton):
+    keypoints = exact_keypoints(*clip)
+    keep = np.sort(np.random.default_rng(0).permutation(len(keypoints))[:50])
+    keep[0], keep[-1] = 0, len(keypoints) - 1
+    assert keypoints.xyz is not None
+    uneven = replace(keypoints, xy=keypoints.xy[keep], xyz=keypoints.xyz[keep], detected=keypoints.detected[keep],
+                     confidence=keypoints.confidence[keep], times=keypoints.times[keep])
+    result = reconstruct(uneven, skeleton, no_progress, iterations=20)
+    assert result.motion.duration == pytest.approx(keypoints.times[-1], abs=0.02)
+
+
+def test_windows_overlap_and_cover_long_videos():
+    for frames in (5, 600, 601, 2000, 12345):
+        spans = windows(frames)
+        assert spans[0][0] == 0 and spans[-1][1] == frames
+        assert all(after[0] + 40 < before[1] for before, after in pairwise(spans))
+        assert max(stop - start for start, stop in spans) <= 600
+
+
+def test_a_long_motion_joins_its_windows_without_a_jump(clip, skeleton):
+    motion, camera = clip
+    there_and_back = np.concatenate([np.arange(77), np.arange(75, 0, -1)])
+    rows = np.tile(there_and_back, 5)[:700]
+    long = replace(motion, root_pos=motion.root_pos[rows], rotations=motion.rotations[rows])
+    result = reconstruct(exact_keypoints(long, camera, noise=0.005), skeleton, no_progress, iterations=40)
+    steps = np.linalg.norm(np.diff(world_poses(result.motion)[0], axis=0), axis=-1).max(axis=1)
+    shared = slice(windows(700)[1][0] - 2, windows(700)[0][1] + 2)
+    assert len(result.motion) == 700
+    assert steps[shared].max() < 1.1 * np.delete(steps, np.r_[shared]).max()
+    assert np.linalg.norm(result.projected - result.observations.xy, axis=-1).mean() < 12
+
+
+def test_progress_counts_up_and_may_cancel(clip, skeleton):
+    seen = []
+
+    def cancel_later(stage: str, done: float, total: float, **numbers: float) -> None:
+        seen.append((stage, done, total))
+        if done >= 30:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        reconstruct(exact_keypoints(*clip), skeleton, cancel_later, iterations=30)
+    assert [done for _, done, _ in seen] == [10, 20, 30]
+    assert {(stage, total) for stage, _, total in seen} == {("reconstruct", 50)}
+
+
+def test_linear_distances_are_exact_for_exact_points():
+    generator = np.random.default_rng(0)
+    xyz = generator.normal(0, 0.4, (6, 21, 3))
+    place = generator.normal(0, 0.5, (6, 3)) + [0, 0, 4]
+    p = xyz + place[:, None]
+    xy = p[..., :2] / p[..., 2:] * 900 + [320, 240]
+    assert distances(xy, xyz, np.ones((6, 21)), 900.0, np.array([320, 240])) == pytest.approx(place, abs=1e-6)
+
+
+def test_best_rotation_finds_the_rotation_between_two_sets():
+    generator = np.random.default_rng(0)
+    model, q = generator.normal(size=(4, 3)), rotation.normalize(generator.normal(size=(9, 4)))
+    found = best_rotation(model, rotation.rotate(q[:, None], model[None]) + generator.normal(size=(9, 1, 3)))
+    assert rotation.angle(found, q).max() < 1e-6
+
+
+def test_a_camera_file_comes_back_and_projects_as_documented(tmp_path, clip):
+    _, camera = clip
+    camera.save(tmp_path / "c.json")
+    back = Camera.load(tmp_path / "c.json")
+    p = np.array([0.1, 0.2, 0.9])
+    assert back.project(p) == pytest.approx(camera.project(p))
+    ahead = camera.position + rotation.rotate(camera.rotation, np.array([0.0, 0.0, 3.0]))
+    assert camera.project(ahead) == pytest.approx(camera.centre)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "\x00\x01", '{"format": 1, "focal_px": "x"}', '{"format": 9}'])
+def test_what_is_no_camera_file_gets_one_clear_line(tmp_path, text):
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(SfvError, match=r"c\.json"):
+        Camera.load(path)
+
+
+def test_keypoints_without_depth_are_refused(clip, skeleton):
+    with pytest.raises(SfvError, match="no 3D landmarks"):
+        reconstruct(replace(exact_keypoints(*clip), xyz=None), skeleton, no_progress)
