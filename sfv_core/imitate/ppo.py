@@ -24,7 +24,11 @@ class Recipe:
     """The numbers of the algorithm."""
 
     worlds: int = 32
-    """Characters in each rank."""
+    """Characters in each rank at most."""
+    all_worlds: int = 128
+    """Characters in all ranks together at most, unless each would have fewer than `fewest_worlds`; each world takes
+    35 MB of memory."""
+    fewest_worlds: int = 8
     batch: int = 4096
     """Steps of all ranks in an iteration."""
     fewest_steps: int = 16
@@ -51,6 +55,10 @@ class Recipe:
     largest_divergence: float = 0.15
     """An iteration ends its updates early beyond this."""
     gradient_norm: float = 1.0
+
+    def worlds_of(self, ranks: int) -> int:
+        """Return the number of characters in each rank."""
+        return min(self.worlds, max(self.all_worlds // ranks, self.fewest_worlds))
 
 
 @dataclass(frozen=True)

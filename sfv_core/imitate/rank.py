@@ -50,7 +50,7 @@ class Rank:
         """Make the worlds and go on from the newest checkpoint."""
         self.run, self.group = run, group
         self.config, self.motion, self.character = run.read()
-        engine = open_engine(self.config.engine, self.character, Recipe().worlds)
+        engine = open_engine(self.config.engine, self.character, Recipe().worlds_of(group.size))
         reference = make_reference(self.motion, self.character)
         generator = np.random.default_rng([self.config.seed, group.rank])
         self.environment = Environment(engine, reference, generator)
@@ -141,9 +141,11 @@ def tell(kind: str, **data: Any) -> None:
 
 
 def _listen(stop: threading.Event) -> None:
-    """End with the parent; set `stop` when it asks for it."""
-    for line in sys.stdin:
-        if line.strip() == "stop":
+    """End with the parent; set `stop` when it asks for it. Reads below sys.stdin, whose lock would bar the exit."""
+    heard = b""
+    while piece := os.read(0, 64):
+        heard += piece
+        if b"stop" in heard:
             stop.set()
     os._exit(ORPHANED)
 

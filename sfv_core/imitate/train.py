@@ -51,7 +51,7 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
     except SfvError as error:
         raise SfvError(f"'{motion}': {error}") from error
     run = Run(Path(out))
-    mark = _fingerprint(reference, config)
+    mark = _fingerprint(captured, config)
     if run.fingerprint() != mark:
         _clear(run)
     run.write(mark, config, reference, character)
@@ -68,12 +68,12 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
             "broken_worlds": finished["broken"], "mass_kg": character.mass}
 
 
-def _fingerprint(reference: Motion, config: TrainConfig) -> str:
+def _fingerprint(motion: Motion, config: TrainConfig) -> str:
     """Return a hash of everything that a checkpoint depends on; limits and the number of processes may change."""
-    skeleton = reference.skeleton
-    digest = hashlib.sha256(repr((skeleton.names, config.engine, config.seed, reference.fps, reference.loop)).encode())
-    for array in (skeleton.offsets, reference.root_pos, reference.rotations):
-        digest.update(np.round(array, 9).tobytes())
+    skeleton = motion.skeleton
+    digest = hashlib.sha256(repr((skeleton.names, config.engine, config.seed, motion.fps, motion.loop)).encode())
+    for array in (skeleton.parents, skeleton.offsets, skeleton.rest_rotations, motion.root_pos, motion.rotations):
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 

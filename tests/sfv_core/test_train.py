@@ -70,10 +70,10 @@ def test_it_learns_and_its_files_are_whole(walk: Path, tmp_path: Path) -> None:
     def watch(stage: str, done: float, total: float, **numbers: float) -> None:
         seen.append((stage, done, total, numbers))
 
-    report = train(walk, out, TrainConfig(samples=61_440, minutes=30.0, processes=2, seed=1), watch)
+    report = train(walk, out, TrainConfig(samples=49_152, minutes=30.0, processes=2, seed=1), watch)
     curve = json.loads((out / "curve.json").read_text())
     assert report["ended_by"] == "samples"
-    assert report["samples"] == curve[-1]["samples"] == 61_440
+    assert report["samples"] == curve[-1]["samples"] == 49_152
     assert curve[-1]["nr"] > 1.3 * curve[0]["nr"]
     assert curve[-1]["survived"] > 1.3 * curve[0]["survived"]
     assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
