@@ -167,7 +167,7 @@ def _upright(picture, video: Video) -> np.ndarray:
     turns = _quarter_turns(picture)
     stored = (video.height, video.width) if turns % 2 else (video.width, video.height)
     rgb = picture.to_ndarray(format="rgb24", width=stored[0], height=stored[1])
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+    return np.ascontiguousarray(np.rot90(rgb, turns))
 
 
 def _check_span(video: Video, start: float, end: float | None) -> None:

@@ -1,0 +1,1 @@
+"""Finding a person in pictures: one module for each estimator, all giving Keypoints."""

@@ -20,9 +20,9 @@ _APART_2D = 0.03
 """Median limb distance in person sizes above which two detections disagree; agreeing ones stay below 0.02."""
 _APART_3D = 0.2
 """Mean limb distance in m above which two detections disagree; agreeing ones stay below 0.12."""
-_FAST = 2.5
+_FAST = 3.5
 """Mean limb speed relative to the hips in m/s above which a tracker's region of interest lags."""
-_MARGIN = 2
+_MARGIN = 1
 """Pictures before and after a doubtful one that are doubted too."""
 _TRACKED_COST = 0.1
 """What choosing a tracked detection costs where there are fresh ones; a jump to another person costs more."""

@@ -1,0 +1,1 @@
+"""From keypoints to a motion: camera, ground, objective and its minimisation."""

@@ -89,7 +89,7 @@ def _minimise(model: PoseModel, track: Track, shape: Shape, what: Seen, floor: F
     for group in groups:
         for parameter in group["params"]:
             parameter.requires_grad_()
-    optimiser = torch.optim.Adam(groups)
+    optimiser = torch.optim.Adam(groups, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations, _LAST_RATE)
     terms = FIRST_PASS if floor is None else SECOND_PASS
     for _ in range(iterations):

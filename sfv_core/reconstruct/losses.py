@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from . import landmarks
-from .pose_model import Posed
+from .pose_model import Posed, pick
 
 _TUNED_FPS = 30.0
 
@@ -75,7 +75,7 @@ def estimate_3d(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 def bone_direction(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Distance of limb directions to the 3D estimate's (unit .2), whatever its bone lengths, by trust."""
     upper, lower = _BONES[:, 0], _BONES[:, 1]
-    mine = normalize(p.landmarks[:, lower] - p.landmarks[:, upper], dim=-1)
+    mine = normalize(pick(p.landmarks, lower) - pick(p.landmarks, upper), dim=-1)
     theirs = normalize(s.xyz[:, lower] - s.xyz[:, upper], dim=-1)
     weight = (s.weight[:, upper] * s.weight[:, lower]).sqrt() * s.trust[:, None]
     error = robust((mine - theirs).pow(2).sum(-1), 0.5)
@@ -120,7 +120,7 @@ def landmark_shifts(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 def contact_speed(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Travel of touching landmarks from frame to frame (unit 1 cm), robust beyond 3 cm."""
     assert f is not None
-    place = p.landmarks[:, landmarks.CONTACTS]
+    place = pick(p.landmarks, _CONTACTS)
     squared = (place[1:] - place[:-1]).pow(2).sum(-1) * (s.fps / _TUNED_FPS) ** 2
     return (f.contact[1:] * f.contact[:-1] * robust(squared, 0.03)).sum() / (len(place) * 4) / 0.01**2
 
@@ -149,7 +149,7 @@ def heights(p: Posed, f: Floor) -> Tensor:
     side = normalize(torch.linalg.cross(f.up, torch.tensor([0.0, 0.0, 1.0])), dim=0)
     front = torch.linalg.cross(f.up, side)
     up = normalize(f.up + f.tilt[0] * side + f.tilt[1] * front, dim=0)
-    return p.landmarks[:, landmarks.CONTACTS] @ up - (f.height + f.tilt[2])
+    return pick(p.landmarks, _CONTACTS) @ up - (f.height + f.tilt[2])
 
 
 Term = tuple[str, float, Callable[[Posed, Seen, Floor | None], Tensor]]
@@ -193,3 +193,4 @@ def _stiffness() -> Tensor:
 
 _STIFFNESS = _stiffness()
 _BONES = torch.tensor(landmarks.BONES)
+_CONTACTS = torch.tensor(landmarks.CONTACTS)

@@ -103,7 +103,7 @@ class PoseModel:
         local = matrices(track.six)
         world, joints = self._forward(local, self.bone_offsets(shape))
         offsets = self.landmark_offsets(shape)
-        marks = joints[:, self._carriers] + (world[:, self._carriers] @ offsets[None, :, :, None])[..., 0]
+        marks = pick(joints, self._carriers) + (pick(world, self._carriers) @ offsets[None, :, :, None])[..., 0]
         shift = track.hips[:, None] - (marks[:, self._left_hip] + marks[:, self._right_hip])[:, None] / 2
         return Posed(local, joints + shift, marks + shift, track.hips, shape)
 
@@ -111,10 +111,15 @@ class PoseModel:
         """Return world rotations (T, J, 3, 3) and positions (T, J, 3) with the root at the origin."""
         world, place = [local[:, :1]], [local.new_zeros(len(local), 1, 3)]
         for joints, parents in self._levels:
-            above = world[-1][:, parents]
-            place.append(place[-1][:, parents] + (above @ offsets[joints][None, :, :, None])[..., 0])
-            world.append(above @ local[:, joints])
-        return torch.cat(world, dim=1)[:, self._from_levels], torch.cat(place, dim=1)[:, self._from_levels]
+            above = pick(world[-1], parents)
+            place.append(pick(place[-1], parents) + (above @ offsets[joints][None, :, :, None])[..., 0])
+            world.append(above @ pick(local, joints))
+        return pick(torch.cat(world, dim=1), self._from_levels), pick(torch.cat(place, dim=1), self._from_levels)
+
+
+def pick(x: Tensor, index: Tensor) -> Tensor:
+    """Return x[:, index]; the gradient of index_select is several times faster than that of plain indexing."""
+    return torch.index_select(x, 1, index)
 
 
 def matrices(six: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ looks along +Y (tilted up or down as it stood), so a person who faces the camera
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,19 +76,30 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     centre = np.array(keypoints.size, float) / 2
     counter = _Counter(progress, fit.steps_needed(len(observations), iterations))
     model = PoseModel(skeleton)
-    torch.set_num_threads(1)  # the arrays are small: a second thread costs more than it gives
-    track, trust = _initial(skeleton, observations, focal, centre)
-    what = fit.seen(observations, trust, focal, centre)
-    track, shape = fit.first_pass(model, track, what, iterations, counter)
-    with torch.no_grad():
-        posed = model(track, shape)
-    ground, contact = find_ground(_array(posed.landmarks), _array(posed.joints), observations)
-    track, shape, ground = fit.second_pass(model, track, shape, what, ground, contact, iterations, counter)
+    with _one_thread():
+        track, trust = _initial(skeleton, observations, focal, centre)
+        what = fit.seen(observations, trust, focal, centre)
+        track, shape = fit.first_pass(model, track, what, iterations, counter)
+        with torch.no_grad():
+            posed = model(track, shape)
+        ground, contact = find_ground(_array(posed.landmarks), _array(posed.joints), observations)
+        track, shape, ground = fit.second_pass(model, track, shape, what, ground, contact, iterations, counter)
     with torch.no_grad():
         posed = model(track, shape)
         fitted = Skeleton(skeleton.names, skeleton.parents, model.bone_offsets(shape).numpy(),
                           skeleton.rest_rotations, skeleton.root)
     return _in_world(fitted, posed, ground, contact, observations, focal, keypoints.size, start, trust, swaps)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch work on one thread: the arrays are small, and a second one costs more than it gives."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Counter:

@@ -74,7 +74,7 @@ def test_a_lost_tracker_is_doubted_around_the_loss(walk):
     lost = [candidate(walk, t, shift=80.0 if t == 6 else 0.0) for t in range(12)]
     times = walk.times[:12].tolist()
     assert not doubtful(good, good, times).any()
-    assert np.flatnonzero(doubtful(good, lost, times)).tolist() == [4, 5, 6, 7, 8]
+    assert np.flatnonzero(doubtful(good, lost, times)).tolist() == [5, 6, 7]
     assert disagree(good[6], lost[6])
 
 
