@@ -60,8 +60,9 @@ def test_velocities_of_the_reference_are_those_of_its_places(name: str) -> None:
     centres = reference.state.positions + rotation.rotate(reference.state.rotations, character.centres)
     travelled = np.cumsum(reference.state.velocities[:-1], axis=0) / PHYSICS_RATE
     assert np.abs(travelled - (centres[1:] - centres[0])).max() < 0.04
-    turns = kinematics.angular_velocity(reference.state.rotations, PHYSICS_RATE)
-    assert np.median(np.abs(turns - reference.state.spins)) < 0.05
+    step = 4  # half the window that velocities are measured over
+    turns = kinematics.angular_velocity(reference.state.rotations[::step], PHYSICS_RATE / step)
+    assert np.abs(turns - reference.state.spins[::step])[1:-1].max() < 1e-6
 
 
 @pytest.mark.parametrize("name", CLIPS)
