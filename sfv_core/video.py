@@ -77,7 +77,7 @@ def frames(video: Video, start: float = 0.0, end: float | None = None) -> Iterat
         stream = _stream(container, video.path)
         stream.thread_type = "AUTO"
         origin = stream.start_time or 0
-        tick = float(stream.time_base)
+        tick = float(stream.time_base or 1 / (1000 * video.fps))
         if start > 0:
             container.seek(origin + int(start / tick), stream=stream)
         count = 0
@@ -127,7 +127,7 @@ def _container(path: Path):
         raise SfvError(f"'{path}' is empty (0 bytes). Copy or export the video again.")
     try:
         container = av.open(str(path))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SfvError(f"'{path}' is not a video that can be read ({reason}). Give a complete video file, "
                        "e.g. an .mp4 with H.264.") from error
@@ -148,7 +148,7 @@ def _decode(container, stream, path: Path):
 
     try:
         yield from container.decode(stream)
-    except (av.error.FFmpegError, EOFError) as error:
+    except (av.FFmpegError, EOFError) as error:
         log.warning("'%s' cannot be decoded to its end: %s", path, error)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -154,11 +155,11 @@ class _Network:
             self._pose.process(np.zeros((64, 64, 3), np.uint8))
         self._warm = False
 
-    def __call__(self, rgb: np.ndarray):
+    def __call__(self, rgb: np.ndarray) -> Any:  # MediaPipe names no type for its results
         if self._warm:
             return self._pose.process(rgb)
         with _silent():
-            result = self._pose.process(rgb)
+            result: Any = self._pose.process(rgb)
         self._warm = result.pose_landmarks is not None
         return result
 
