@@ -118,6 +118,7 @@ def writer(path: Path | str, width: int, height: int, fps: float):
 @contextmanager
 def _container(path: Path):
     import av
+    from av.error import FFmpegError
 
     if not path.exists():
         raise SfvError(f"No video file '{path}'. Give the path of a video, e.g. an .mp4 or .mov.")
@@ -127,7 +128,7 @@ def _container(path: Path):
         raise SfvError(f"'{path}' is empty (0 bytes). Copy or export the video again.")
     try:
         container = av.open(str(path))
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SfvError(f"'{path}' is not a video that can be read ({reason}). Give a complete video file, "
                        "e.g. an .mp4 with H.264.") from error
@@ -144,11 +145,11 @@ def _stream(container, path: Path):
 
 def _decode(container, stream, path: Path):
     """Yield pictures until the end or the first damage that the decoder cannot pass."""
-    import av
+    from av.error import FFmpegError
 
     try:
         yield from container.decode(stream)
-    except (av.FFmpegError, EOFError) as error:
+    except (FFmpegError, EOFError) as error:
         log.warning("'%s' cannot be decoded to its end: %s", path, error)
 
 
