@@ -13,7 +13,6 @@ from .config import CaptureConfig
 from .errors import SfvError
 from .pose.keypoints import Keypoints
 from .progress import Progress
-from .report import write_report
 from .video import Video, open_video
 
 FILES = ("keypoints.npz", "camera.json", "overlay.mp4", "report.html", "report.json", "motion.npz")
@@ -40,6 +39,7 @@ def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -
 
 def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress: Progress) -> dict:
     from .reconstruct.solve import reconstruct
+    from .report import write_report
 
     clock = [time.perf_counter()]
     keypoints = _detect(video, config, progress)
