@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -48,25 +48,31 @@ def make_demo_rig(out: Path, body: Path = STANDIN, progress: Progress = no_progr
     return ask_blender("make-rig", {"body": str(body.absolute()), "out": str(out.absolute())}, progress)
 
 
-def render_preview(blend: Path, out_png: Path, action: str | None = None, frames: int = 8,
-                   video: Path | None = None, progress: Progress = no_progress) -> dict[str, Any]:
+def render_preview(blend: Path, out_png: Path, actions: Sequence[str] = (), frames: int = 8,
+                   video: Path | None = None, progress: Progress = no_progress) -> list[dict[str, Any]]:
     """Render `frames` moments of the rig in a file side by side, with the video's above if one is given.
 
-    action: which one to show, else the one assigned. Return {"frames", "fps", "action"}. Raise SfvError.
+    actions: which ones to show, a row each, else the one assigned; the first says at which moments.
+    Return a {"frames", "fps", "action"} for each. Raise SfvError.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        parameters = {"blend": str(blend.absolute()), "folder": folder, "action": action, "count": frames,
-                      "size": TILE}
-        try:
-            report = ask_blender("preview", parameters, progress)
-        except BlenderStopped:  # no OpenGL on this machine
-            report = ask_blender("preview", {**parameters, "engine": "CYCLES"}, progress)
-        pictures = [Path(folder) / f"{frame:04d}.png" for frame in report["frames"]]
-        first = report["frames"][0]
-        times = [(frame - first) / report["fps"] for frame in report["frames"]]
-        from .sheet import contact_sheet
-        contact_sheet(pictures, times, out_png, video)
-    return report
+    from .sheet import contact_sheet
+
+    reports, rows = [], {}
+    with tempfile.TemporaryDirectory() as parent:
+        for action in actions or (None,):
+            folder = Path(tempfile.mkdtemp(dir=parent))
+            parameters = {"blend": str(blend.absolute()), "folder": str(folder), "action": action, "count": frames,
+                          "size": TILE}
+            try:
+                report = ask_blender("preview", parameters, progress)
+            except BlenderStopped:  # no OpenGL on this machine
+                report = ask_blender("preview", {**parameters, "engine": "CYCLES"}, progress)
+            reports.append(report)
+            rows[report["action"]] = [folder / f"{frame:04d}.png" for frame in report["frames"]]
+        first = reports[0]
+        times = [(frame - first["frames"][0]) / first["fps"] for frame in first["frames"]]
+        contact_sheet(rows, times, out_png, video)
+    return reports
 
 
 class BlenderStopped(SfvError):

@@ -227,7 +227,7 @@ def parser() -> Parser:
     sub = command(demo)
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, default=Path("out/demo"),
                      help="folder to write into (default: out/demo)")
-    sub.add_argument("--minutes", type=float, default=4.0, metavar="M", help="training time in minutes (default: 4)")
+    sub.add_argument("--minutes", type=float, default=8.0, metavar="M", help="training time in minutes (default: 8)")
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)")
     return top
 

@@ -34,6 +34,6 @@ def demo(out: Path, minutes: float, seed: int, console: Console) -> dict[str, An
         report = local.run(out / "job", config, console)
         for name, shown in SHOWN.items():
             shutil.copyfile(out / "job" / "artifacts" / name, out / shown)
-        render_preview(out / "demo.blend", out / "preview.png", action="simulated", video=CLIP,
+        render_preview(out / "demo.blend", out / "preview.png", ("captured", "simulated"), video=CLIP,
                        progress=console.progress)
     return {**report, "files": [str(out / name) for name in (*SHOWN.values(), "preview.png")]}

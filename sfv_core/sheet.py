@@ -17,22 +17,26 @@ LINE = 14
 """Height of the line of text under the pictures in px."""
 
 
-def contact_sheet(pictures: Sequence[Path], times: Sequence[float], out: Path, video: Path | None = None) -> None:
-    """Write one PNG: a column for each picture with its time in s, the video's frame of that time on top."""
+def contact_sheet(rows: dict[str, Sequence[Path]], times: Sequence[float], out: Path,
+                  video: Path | None = None) -> None:
+    """Write one PNG: a column for each time in s, a row for each name, the video's frames of these times on top."""
     with needing("pose"):
         from PIL import Image, ImageDraw
-    below = [Image.open(path).convert("RGB") for path in pictures]
-    width = below[0].width
+    below = {name: [Image.open(path).convert("RGB") for path in paths] for name, paths in rows.items()}
+    width, height = next(iter(below.values()))[0].size
     above = [picture.resize((width, round(picture.height * width / picture.width)))
              for picture in (_moments(video, times) if video else [])]
     top = max((picture.height for picture in above), default=0)
-    sheet = Image.new("RGB", (width * len(below), top + below[0].height + LINE), "white")
+    sheet = Image.new("RGB", (width * len(times), top + height * len(below) + LINE), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, picture in enumerate(above):
-        sheet.paste(picture, (column * width, 0))
-    for column, (picture, time) in enumerate(zip(below, times, strict=True)):
-        sheet.paste(picture, (column * width, top))
-        draw.text((column * width + 4, top + picture.height + 1), f"{time:.2f} s", fill="black")
+    for column, (time, *pictures) in enumerate(zip(times, *below.values(), strict=True)):
+        if above:
+            sheet.paste(above[column], (column * width, 0))
+        for row, picture in enumerate(pictures):
+            sheet.paste(picture, (column * width, top + row * height))
+        draw.text((column * width + 4, sheet.height - LINE + 1), f"{time:.2f} s", fill="black")
+    for row, name in enumerate(below):
+        draw.text((4, top + row * height + 4), name, fill="black")
     with written_whole(out) as temporary:
         sheet.save(temporary)
 

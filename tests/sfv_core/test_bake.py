@@ -73,7 +73,8 @@ def test_a_preview_shows_every_moment_with_the_video_above(motion, rig, tmp_path
     from PIL import Image
 
     bake.bake({"a": motion}, rig, tmp_path / "out.blend")
-    report = bake.render_preview(tmp_path / "out.blend", tmp_path / "sheet.png", frames=3, video=examples / "walk.mp4")
+    (report,) = bake.render_preview(tmp_path / "out.blend", tmp_path / "sheet.png", frames=3,
+                                    video=examples / "walk.mp4")
     assert report["frames"][0] == 1 and report["frames"][-1] == 20
     picture = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"), float)
     width, height = bake.TILE
