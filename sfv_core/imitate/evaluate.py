@@ -9,6 +9,7 @@ import numpy as np
 
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.group import Group
+from sfv_core.imitate.start import anywhere, beginning
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ class Evaluation:
 
 def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], episodes: int, group: Group,
              tick: Callable[[], None]) -> Evaluation:
-    """Run episodes from random phases in all ranks together; 20 s each, or to the clip's end.
+    """Run episodes in all ranks together: of 20 s from random phases, or of the whole clip where it ends.
 
+    From random phases most of a clip's episodes would be short, and a policy that falls on the way would look good.
     The worlds start new episodes when it is over.
     """
     worlds = np.arange(environment.engine.worlds)
-    environment.reset(worlds)
+    environment.reset(worlds, anywhere if environment.reference.loop else beginning)
     running = worlds[: -(-episodes // group.size)]
     possible = float(environment.remaining()[running].sum())
     reward, steps = 0.0, 0

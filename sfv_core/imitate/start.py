@@ -25,3 +25,10 @@ def anywhere(reference: Reference, count: int, generator: np.random.Generator) -
     """
     stop = reference.last if reference.loop else reference.last - PHYSICS_RATE // 8
     return generator.integers(0, stop, count)
+
+
+def beginning(reference: Reference, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Start within the first quarter of a second (a tenth of a short clip), once exactly at the first moment."""
+    ticks = generator.integers(0, max(min(PHYSICS_RATE // 4, reference.last // 10), 1), count)
+    ticks[:1] = 0
+    return ticks

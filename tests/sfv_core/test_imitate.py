@@ -22,13 +22,14 @@ from sfv_core.errors import SfvError
 from sfv_core.imitate import reward as rewards
 from sfv_core.imitate.checkpoint import KEPT, checkpoints, load_newest, save_checkpoint
 from sfv_core.imitate.environment import LEAD, SUBSTEPS, Environment
+from sfv_core.imitate.evaluate import evaluate
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.policy import Network, Normaliser, Policy
 from sfv_core.imitate.posture import posture
 from sfv_core.imitate.ppo import Ppo, Recipe
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.rollout import simulate
-from sfv_core.imitate.start import fixed
+from sfv_core.imitate.start import beginning, fixed
 from sfv_core.imitate.train import train
 from sfv_core.physics.engine import PHYSICS_RATE, State, open_engine
 from sfv_core.progress import no_progress
@@ -171,6 +172,18 @@ def test_targets_are_the_reference_at_the_end_of_the_action() -> None:
     environment.engine.step = lambda targets, *rest: (asked.append(targets), step(targets, *rest))  # type: ignore
     environment.step(np.zeros((1, environment.character.coordinates)))
     assert asked[0][0] == pytest.approx(environment.reference.coordinates[LEAD])
+
+
+def test_a_clip_that_ends_is_judged_over_its_whole_length() -> None:
+    environment = environment_of(deepmimic.load_clip("kick"), 4)
+    result = evaluate(environment, lambda seen: np.zeros((len(seen), environment.character.coordinates)), 4,
+                      Group(0, 1, 0), lambda: None)
+    whole = environment.reference.last / SUBSTEPS
+    assert 0.9 * 4 * whole < result.possible <= 4 * (whole + 1)
+    assert 0 < result.nr < result.survived <= 1
+    ticks = beginning(environment.reference, 50, np.random.default_rng(0))
+    assert ticks[0] == 0
+    assert ticks.max() <= environment.reference.last / 10
 
 
 def test_advantages_are_the_discounted_sums_of_their_definition() -> None:
