@@ -148,8 +148,7 @@ def load_tensors(path: Path, hint: str) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise SfvError(f"'{path}' holds more than numbers and is not opened, as it could run code. {hint}") from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or ["it is empty or cut off"])[0]
-        raise SfvError(f"'{path}' cannot be read: {reason}. {hint}") from error
+        raise SfvError(f"'{path}' cannot be read: it is empty, cut off or of another kind. {hint}") from error
     if not isinstance(data, dict):
         raise SfvError(f"'{path}' holds a {type(data).__name__}. {hint}")
     return data
