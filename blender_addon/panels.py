@@ -102,6 +102,8 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box.operator("sfv.cancel", icon="X")
     if view.text and view.text != tracking.backend.text:
         draw_text(box, context, view.text)
+    if view.advice:
+        draw_text(box, context, view.advice, "INFO")
     if view.can_resume:
         box.operator("sfv.resume", icon="FILE_REFRESH")
 

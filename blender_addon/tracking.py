@@ -45,6 +45,8 @@ class JobView:
     seconds_left: float | None = None
     text: str = ""
     """The newest message, or what went wrong."""
+    advice: str = ""
+    """What the backend says about the result."""
 
     @property
     def ended(self) -> bool:
@@ -96,9 +98,11 @@ def job_event(job: str, event: dict[str, Any]) -> None:
         view = replace(view, state="running", stage=str(event.get("stage") or ""), done=float(event.get("done") or 0),
                        total=float(event.get("total") or 0), seconds_left=event.get("eta_s"))
     elif event["kind"] == "state":
-        view = replace(view, state=str(event["state"]), text=str(event.get("error") or ""))
+        view = replace(view, state=str(event["state"]), text=str(event.get("error") or ""),
+                       advice=view.advice if event["state"] == "done" else "")
     elif event["kind"] == "log":
-        view = replace(view, text=str(event.get("text") or ""))
+        text = str(event.get("text") or "")
+        view = replace(view, advice=text) if event.get("advice") else replace(view, text=text)
     views[job] = view
 
 

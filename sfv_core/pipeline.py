@@ -132,6 +132,8 @@ def run(job: Job, progress: Progress, stages: Sequence[Stage] = STAGES) -> dict[
         else:
             job.emit("log", stage=stage.name, text=f"{stage.name} is done already.")
         reports[stage.name] = record["report"]
+        if advice := record["report"].get("advice"):
+            job.emit("log", stage=stage.name, text=advice, advice=True)
         files |= {name: job.artifacts / name for name in stage.makes}
     return reports
 

@@ -104,6 +104,9 @@ class Console:
             elif name == "files" and isinstance(value, list):
                 for path in value:
                     self.say(f"wrote {path}")
+            elif name == "stages" and isinstance(value, dict):
+                for advice in filter(None, (stage.get("advice") for stage in value.values())):
+                    self.say(advice)
 
 
 def progress_text(stage: str, done: float, total: float, left: float | None, numbers: dict[str, float]) -> str:

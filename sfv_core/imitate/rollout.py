@@ -94,7 +94,10 @@ class _Record:
         goal = np.concatenate([state.positions for state in self._goals])
         relative = np.linalg.norm((now - now[:, :1]) - (goal - goal[:, :1]), axis=-1)
         steps = len(self.rewards)
-        return {"seconds": steps / CONTROL_RATE, "frames": steps + 1, "fell": self.fell is not None,
+        advice = {} if self.fell is None else {"advice": (
+            f"The simulated body falls after {self.fell / CONTROL_RATE:.1f} of {steps / CONTROL_RATE:.1f} s. "
+            "Train it for more minutes: the training goes on where it stopped.")}
+        return {**advice, "seconds": steps / CONTROL_RATE, "frames": steps + 1, "fell": self.fell is not None,
                 "upright_seconds": (steps if self.fell is None else self.fell) / CONTROL_RATE,
                 "nr": float(np.sum(self.rewards) / steps), "tracking_error_m": float(relative.mean()),
                 "root_error_m": float(np.linalg.norm(now[:, 0] - goal[:, 0], axis=-1).mean()),

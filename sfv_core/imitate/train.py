@@ -56,7 +56,8 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
         _clear(run)
     run.write(mark, config, reference, character)
     processes = config.processes or len(_cores())
-    progress(STAGE, 0.0, config.minutes)
+    if not any(run.checkpoints.glob("*.pt")):  # else the first report says how far the training was
+        progress(STAGE, 0.0, config.minutes)
     with _ranks(run, processes) as ranks:
         finished = _watch(ranks, config, progress)
         if finished is None:

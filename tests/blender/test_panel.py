@@ -127,9 +127,11 @@ def test_a_motion_that_arrives_is_baked_onto_the_target(captured, tmp_path):
     tracking.job_begun(scene, "some-id", "capture")
     tracking.job_event("some-id", {"kind": "progress", "stage": "detect", "done": 1, "total": 4, "eta_s": 30.0})
     assert tracking.view_of(scene).fraction == 0.25
+    tracking.job_event("some-id", {"kind": "log", "text": "Train it longer.", "advice": True})
     tracking.job_arrived("some-id", {"motion.npz": str(tmp_path / "motion.npz")})
     assert captured.animation_data.action.name == "SFV captured dance"
     assert tracking.view_of(scene).state == "done"
+    assert tracking.view_of(scene).advice == "Train it longer."
 
 
 def test_a_result_that_cannot_be_baked_says_so_in_the_panel(captured, tmp_path):

@@ -304,6 +304,7 @@ def test_a_rollout_is_a_motion_of_named_joints_with_contacts(untrained: Path, tm
     assert motion.contacts[:, feet].mean() > 0.3
     assert np.isfinite(report["nr"])
     assert report["upright_seconds"] <= report["seconds"]
+    assert report["fell"] == ("advice" in report)
     again = tmp_path / "again.npz"
     simulate(untrained, again, SimulateConfig(), no_progress)
     assert np.array_equal(Motion.load(again).rotations, motion.rotations)

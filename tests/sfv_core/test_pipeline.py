@@ -75,6 +75,13 @@ def test_each_stage_finds_what_the_ones_before_it_made(job):
     assert [event["name"] for event in job.events() if event["kind"] == "artifact"] == ["motion.npz", "policy.pt"]
 
 
+def test_what_a_stage_advises_is_an_event_each_time(job):
+    table = (TABLE[0], replace(TABLE[1], function=lambda task: count(task) | {"advice": "Say more."}))
+    for _ in range(2):
+        do(job, table)
+    assert [event["text"] for event in job.events() if event.get("advice")] == ["Say more."] * 2
+
+
 def test_what_is_done_is_not_done_again(job):
     first, _ = do(job)
     again, ran = do(job)
