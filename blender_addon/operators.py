@@ -213,12 +213,4 @@ class SFV_OT_open(bpy.types.Operator):
 CLASSES = (SFV_OT_capture, SFV_OT_simulate, SFV_OT_retarget, SFV_OT_cancel, SFV_OT_resume, SFV_OT_start_backend,
            SFV_OT_test_backend, SFV_OT_open)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -131,12 +131,4 @@ def left(seconds: float | None) -> str:
 
 CLASSES = (SFV_PT_main, SFV_PT_results)
 
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
