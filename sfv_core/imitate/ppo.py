@@ -117,8 +117,9 @@ class Ppo:
         worlds = environment.engine.worlds
         steps = max(recipe.batch // (worlds * self.group.size), recipe.fewest_steps)
         seen, raw, acted, densities, values, following, rewards, ended = ([] for _ in range(8))
+        observations = environment.observe()
         for _ in range(steps):
-            raw.append(environment.observe())
+            raw.append(observations)
             seen.append(self.normaliser(raw[-1]))
             with torch.no_grad():
                 means = network.actor(seen[-1])
@@ -127,12 +128,14 @@ class Ppo:
                 densities.append(network.log_probability(means, acted[-1]))
             values.append(self._value(seen[-1]))
             outcome = environment.step(acted[-1].double().numpy())
-            after = self._value(self.normaliser(environment.observe()))
+            observations = environment.observe()
+            after = self._value(self.normaliser(observations))
             following.append(np.where(outcome.failed, 0.0, after))
             rewards.append(outcome.rewards)
             ended.append(outcome.ended)
             if outcome.ended.any():
                 environment.reset(np.flatnonzero(outcome.ended))
+                observations = environment.observe()
             tick()
         gains = self._advantages(*(np.array(a) for a in (rewards, values, following, ended)))
         returns = (gains + np.array(values)) * (1 - recipe.discount)
