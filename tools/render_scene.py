@@ -2,9 +2,9 @@
 
     python render_scene.py -- SCENE.npz FOLDER
 
-SCENE.npz holds vertices (T, V, 3) in m, faces (F, 3), materials (F,), colours (M, 3) linear RGB, focal in px, size in
-px, rotation (3, 3) from OpenCV's camera axes to the world's, position (3,), and samples per pixel. FOLDER receives
-0000.png and so on; each is reported on standard output as "frame N".
+SCENE.npz holds vertices (T, V, 3) in m, faces (F, 3), materials (F,), colours (M, 3) and ground (3,) linear RGB, sun
+(3,) Euler angles in rad, focal in px, size in px, rotation (3, 3) from OpenCV's camera axes to the world's, position
+(3,), and samples per pixel. FOLDER receives 0000.png and so on; each is reported on standard output as "frame N".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     with np.load(scene_file, allow_pickle=False) as data:
         scene = {key: data[key] for key in data.files}
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    _light_and_ground()
+    _light_and_ground(scene["sun"].tolist(), tuple(scene["ground"].tolist()))
     _camera(scene)
     _settings(int(scene["size"]), int(scene["samples"]))
     mesh = _body(scene)
@@ -44,7 +44,7 @@ def _material(name: str, colour: tuple[float, ...], roughness: float = 0.75) -> 
     return material
 
 
-def _light_and_ground() -> None:
+def _light_and_ground(angles: list[float], colour: tuple[float, ...]) -> None:
     world = bpy.data.worlds.new("sky")
     bpy.context.scene.world = world
     world.use_nodes = True
@@ -54,11 +54,11 @@ def _light_and_ground() -> None:
     sun = bpy.data.lights.new("sun", "SUN")
     sun.energy, sun.angle = 3.0, 0.05
     lamp = bpy.data.objects.new("sun", sun)
-    lamp.rotation_euler = (0.70, 0.35, 0.0)
+    lamp.rotation_euler = angles
     bpy.context.scene.collection.objects.link(lamp)
     plane = bpy.data.meshes.new("ground")
     plane.from_pydata([(-50, -50, 0), (50, -50, 0), (50, 50, 0), (-50, 50, 0)], [], [(0, 1, 2, 3)])
-    plane.materials.append(_material("ground", (0.35, 0.33, 0.30)))
+    plane.materials.append(_material("ground", colour))
     bpy.context.scene.collection.objects.link(bpy.data.objects.new("ground", plane))
 
 

@@ -39,12 +39,14 @@ def smooth(motion: Motion, seconds: float) -> Motion:
                    rotations=gaussian_filter1d(turns, sigma, axis=0, mode="nearest"))
 
 
-def onto_body(clip: Motion, body: Body) -> Motion:
-    """Transfer a clip of DeepMimic's humanoid to the body of mean shape, joint by joint, its size from its legs.
+def onto_body(clip: Motion, body: Body, betas: np.ndarray | None = None) -> Motion:
+    """Transfer a clip of DeepMimic's humanoid to the body, joint by joint, its size from its legs.
+
+    betas: the body's shape, (B,); the mean shape if not given.
 
     Both bodies branch alike, so each joint turns as its counterpart does; only the arms rest in another direction.
     """
-    skeleton = skeleton_of(body.joint_template)
+    skeleton = skeleton_of(body.joint_template if betas is None else body.joints(betas))
     source = clip.skeleton
     rotations = np.tile(rotation.IDENTITY, (len(clip), len(skeleton), 1))
     for joint, name in enumerate(SMPL_NAMES):
@@ -67,13 +69,14 @@ def touches_ground(clip: Motion) -> np.ndarray:
     return np.any(height[:, feet] < 0.13, axis=1) | np.any(height[:, hands] < 0.08, axis=1)
 
 
-def stand_on_ground(motion: Motion, touching: np.ndarray, body: Body) -> tuple[Motion, np.ndarray]:
+def stand_on_ground(motion: Motion, touching: np.ndarray, body: Body, betas: np.ndarray | None = None
+                    ) -> tuple[Motion, np.ndarray]:
     """Lift or lower the motion so that its lowest point stands at z = 0; return it and its skin (T, V, 3).
 
     The height is set in the frames in which the body touches the ground, (T,) bool, and runs on evenly through flight.
     Nothing goes below the ground; the price is that soles hover by millimetres where the height has to change quickly.
     """
-    skin = pose_vertices(body, np.zeros(body.shapedirs.shape[2]), motion)
+    skin = pose_vertices(body, np.zeros(body.shapedirs.shape[2]) if betas is None else betas, motion)
     low = skin[..., 2].min(axis=1).astype(float)
     frames = np.arange(len(low))
     needed = np.maximum(np.interp(frames, frames[touching], -low[touching]), -low)
@@ -84,18 +87,19 @@ def stand_on_ground(motion: Motion, touching: np.ndarray, body: Body) -> tuple[M
     return replace(motion, root_pos=root_pos), skin + np.float32(lift[:, None, None] * [0.0, 0.0, 1.0])
 
 
-def place_camera(skin: np.ndarray, size: int, azimuth: float = np.pi / 6, height: float = 1.3) -> Camera:
+def place_camera(skin: np.ndarray, size: int, azimuth: float = np.pi / 6, height: float = 1.3,
+                 focal: float = 1.25) -> Camera:
     """Return a camera that sees all of the skin (T, V, 3) in every frame, 4.2 m from its middle or further.
 
-    azimuth: from −Y towards +X in rad; height: in m. The field of view is that of 600 px at 480.
+    azimuth: from −Y towards +X in rad; height: in m; focal: length in picture widths. It looks at 0.9 m above ground.
     """
     lowest, highest = skin.min(axis=(0, 1)), skin.max(axis=(0, 1))
     middle = np.array([*(lowest + highest)[:2] / 2, 0.9])
     away = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
-    for distance in np.arange(4.2, 30.0, 0.1):
+    for distance in np.arange(3.36 * focal, 30.0, 0.1):
         position = middle + distance * away
         position[2] = height
-        camera = Camera(600.0 * size / 480.0, np.full(2, size / 2), (size, size), _look(middle - position), position)
+        camera = Camera(focal * size, np.full(2, size / 2), (size, size), _look(middle - position), position)
         seen = camera.project(skin[:, ::7])
         if seen.min() > 0.03 * size and seen.max() < 0.97 * size:
             return camera
