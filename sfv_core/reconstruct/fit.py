@@ -24,11 +24,13 @@ Step = Callable[[], None]
 def seen(observations: Observations, trust: np.ndarray, focal: float, centre: np.ndarray) -> Seen:
     """Return the observations as tensors."""
     o = observations
+    assert o.xyz is not None
 
     def tensor(a: np.ndarray) -> torch.Tensor:
         return torch.tensor(a, dtype=torch.float32)
 
-    return Seen(tensor(o.xy - centre), tensor(o.xyz), tensor(o.weight), tensor(trust), tensor(o.size), focal, o.fps)
+    return Seen(tensor(o.xy - centre), tensor(o.xyz), tensor(o.weight), tensor(trust), tensor(o.size), focal, o.fps,
+                None if o.spread is None else tensor(o.spread), None if o.turns is None else tensor(o.turns))
 
 
 def windows(frames: int) -> list[tuple[int, int]]:
@@ -55,7 +57,7 @@ def first_pass(model: PoseModel, track: Track, what: Seen, iterations: int, step
     shape = Shape.mean()
     results: dict[tuple[int, int], Track] = {}
     for number, span in enumerate(_best_first(what)):
-        results[span], shape, _ = _minimise(model, track.slice(*span), shape, _cut(what, span), None, iterations,
+        results[span], shape, _ = _minimise(model, track.slice(*span), shape, what.slice(*span), None, iterations,
                                             step, learn_shared=number == 0)
     return _blend(results), shape
 
@@ -69,7 +71,7 @@ def second_pass(model: PoseModel, track: Track, shape: Shape, what: Seen, ground
     results: dict[tuple[int, int], Track] = {}
     for number, span in enumerate(_best_first(what)):
         floor = Floor(up, torch.tensor(ground.height, dtype=torch.float32), tilt, weights[slice(*span)])
-        results[span], shape, tilt = _minimise(model, track.slice(*span), shape, _cut(what, span), floor,
+        results[span], shape, tilt = _minimise(model, track.slice(*span), shape, what.slice(*span), floor,
                                                second_iterations(iterations), step, learn_shared=number == 0)
     return _blend(results), shape, _tilted(ground, tilt.numpy())
 
@@ -105,12 +107,6 @@ def _minimise(model: PoseModel, track: Track, shape: Shape, what: Seen, floor: F
 def _best_first(what: Seen) -> list[tuple[int, int]]:
     spans = windows(len(what.xy))
     return sorted(spans, key=lambda span: -float(what.weight[slice(*span)].sum()))
-
-
-def _cut(what: Seen, span: tuple[int, int]) -> Seen:
-    part = slice(*span)
-    return Seen(what.xy[part], what.xyz[part], what.weight[part], what.trust[part], what.size[part], what.focal,
-                what.fps)
 
 
 def _blend(results: dict[tuple[int, int], Track]) -> Track:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +23,8 @@ def smoothed(observations: Observations) -> Observations:
     def smooth(a: np.ndarray) -> np.ndarray:
         return gaussian_filter1d(median_filter(a, size=(5, 1, 1), mode="nearest"), 1.5, axis=0, mode="nearest")
 
-    o = observations
-    return Observations(o.fps, smooth(o.xy), smooth(o.xyz), o.weight, o.detected, o.size)
+    assert observations.xyz is not None
+    return replace(observations, xy=smooth(observations.xy), xyz=smooth(observations.xyz))
 
 
 def initial_rotations(skeleton: Skeleton, xyz: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ smoothness terms are scaled to 30 frames per second.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,15 @@ class Seen:
     """px for 1.7 m, shape (T,)."""
     focal: float
     fps: float
+    spread: Tensor | None = None
+    """Standard deviation of `xyz` in m along each axis, shape (T, L, 3)."""
+    turns: Tensor | None = None
+    """R_frame_reference, shape (T, 3, 3)."""
+
+    def slice(self, start: int, stop: int) -> Seen:
+        """Return the frames from `start` up to, not including, `stop`."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: a[start:stop] for name, a in parts.items() if isinstance(a, Tensor)})
 
 
 @dataclass
@@ -59,27 +68,32 @@ def robust(squared: Tensor, scale: float) -> Tensor:
 
 def reprojection(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """2D distance in person sizes (unit .02), robust beyond .05, by confidence. SFV eq. 4."""
-    projected = p.landmarks[..., :2] / p.landmarks[..., 2:].clamp(min=0.3) * s.focal
+    place = _in_frame(p.landmarks, s)
+    projected = place[..., :2] / place[..., 2:].clamp(min=0.3) * s.focal
     error = ((projected - s.xy) / s.size[:, None, None]).pow(2).sum(-1)
     return (s.weight * robust(error, 0.05)).sum() / s.weight.sum() / 0.02**2
 
 
 def estimate_3d(p: Posed, s: Seen, f: Floor | None) -> Tensor:
-    """3D distance in m (unit .05), robust beyond .12, depth at a quarter, by trust and confidence. SFV eq. 5."""
-    squared = (p.landmarks - p.hips[:, None] - s.xyz).pow(2)
-    error = squared[..., 0] + squared[..., 1] + 0.25 * squared[..., 2]
+    """3D distance in m (unit .05), robust beyond .12, by precision, trust and confidence. SFV eq. 5."""
+    squared = (_in_frame(p.landmarks - p.hips[:, None], s) - s.xyz).pow(2)
+    spread = _USUAL_SPREAD if s.spread is None else s.spread
+    error = (squared * (_USUAL_SPREAD[0] / spread).pow(2)).sum(-1)
     weight = s.weight * s.trust[:, None]
     return (weight * robust(error, 0.12)).sum() / weight.sum() / 0.05**2
 
 
 def bone_direction(p: Posed, s: Seen, f: Floor | None) -> Tensor:
-    """Distance of limb directions to the 3D estimate's (unit .2), whatever its bone lengths, by trust."""
+    """Distance of limb directions to the 3D estimate's (unit .2), whatever its bone lengths, by trust and precision."""
     upper, lower = _BONES[:, 0], _BONES[:, 1]
-    mine = normalize(pick(p.landmarks, lower) - pick(p.landmarks, upper), dim=-1)
+    mine = normalize(_in_frame(pick(p.landmarks, lower) - pick(p.landmarks, upper), s), dim=-1)
     theirs = normalize(s.xyz[:, lower] - s.xyz[:, upper], dim=-1)
-    weight = (s.weight[:, upper] * s.weight[:, lower]).sqrt() * s.trust[:, None]
+    weight = base = (s.weight[:, upper] * s.weight[:, lower]).sqrt() * s.trust[:, None]
+    if s.spread is not None:
+        variance = s.spread[:, upper].pow(2).sum(-1) + s.spread[:, lower].pow(2).sum(-1)
+        weight = weight * (2 * _USUAL_SPREAD.pow(2).sum() / variance).clamp(max=4.0)
     error = robust((mine - theirs).pow(2).sum(-1), 0.5)
-    return ((weight * error).sum(0) / weight.sum(0).clamp(min=1e-6)).mean() / 0.2**2
+    return ((weight * error).sum(0) / base.sum(0).clamp(min=1e-6)).mean() / 0.2**2
 
 
 def joint_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
@@ -179,6 +193,11 @@ def total(terms: tuple[Term, ...], p: Posed, s: Seen, f: Floor | None = None) ->
     return torch.stack([weight * term(p, s, f) for _, weight, term in terms]).sum()
 
 
+def _in_frame(p: Tensor, s: Seen) -> Tensor:
+    """Turn points or directions (T, n, 3) of the reference camera's axes into each frame's."""
+    return p if s.turns is None else p @ s.turns.mT
+
+
 def _second_difference(x: Tensor) -> Tensor:
     return x[2:] - 2.0 * x[1:-1] + x[:-2]
 
@@ -191,6 +210,7 @@ def _stiffness() -> Tensor:
     return torch.tensor([float(by_part[name.split("_")[-1]]) for name in SMPL_NAMES])
 
 
+_USUAL_SPREAD = torch.tensor([0.05, 0.05, 0.1])
 _STIFFNESS = _stiffness()
 _BONES = torch.tensor(landmarks.BONES)
 _CONTACTS = torch.tensor(landmarks.CONTACTS)

@@ -6,9 +6,9 @@ looks along +Y (tilted up or down as it stood), so a person who faces the camera
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -59,21 +59,32 @@ class Reconstruction:
         return (weight * error).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
 
 
+Lift = Callable[[Observations, float, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Makes 3D of observations, focal length (px) and centre (2,): `xyz` and its `spread`, (T, L, 3) m each."""
+
+
 def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, focal: float | None = None,
-                iterations: int = 300) -> Reconstruction:
+                iterations: int = 300, lift: Lift | None = None, turns: np.ndarray | None = None) -> Reconstruction:
     """Fit the body of SMPL's 24 joints to the keypoints; report as stage "reconstruct".
 
     The motion's frames are evenly spaced at the video's average frame rate, from the first to the last sight of the
-    person; gaps between are bridged by the smoothness terms and have confidence 0.
+    person; gaps between are bridged by the smoothness terms and have confidence 0. lift: replaces the keypoints' 3D,
+    or makes it where they have none. turns: R_frame_reference of each picture (K, 3, 3) where the camera turns; the
+    motion is then in the world of the reference camera.
     """
     if skeleton.names != SMPL_NAMES:
         raise SfvError("The reconstruction needs the skeleton of SMPL's 24 joints.")
     keypoints, swaps = repair(keypoints)
-    observations, start = observe(keypoints)
+    observations, start = observe(keypoints, turns)
     if len(observations) < _MIN_FRAMES:
         raise SfvError(f"The person is seen in only {len(observations)} frames; at least {_MIN_FRAMES} are needed.")
     focal = focal or guess_focal(keypoints.size)
     centre = np.array(keypoints.size, float) / 2
+    if lift is not None:
+        xyz, spread = lift(observations, focal, centre)
+        observations = replace(observations, xyz=xyz, spread=spread)
+    if observations.xyz is None:
+        raise SfvError("These keypoints have no 3D landmarks and nothing lifts them; use another estimator.")
     counter = _Counter(progress, fit.steps_needed(len(observations), iterations))
     model = PoseModel(skeleton)
     with _one_thread():
@@ -118,13 +129,17 @@ def _initial(skeleton: Skeleton, observations: Observations, focal: float, centr
              ) -> tuple[Track, np.ndarray]:
     """Return where the fit starts and the trust in each frame's 3D estimate: exp(−(error / largest error)²)."""
     calm = smoothed(observations)
+    assert calm.xyz is not None
+    xyz = calm.reference_xyz()
     hips = distances(calm.xy, calm.xyz, observations.weight, focal, centre)
     place = calm.xyz + hips[:, None]
     projected = place[..., :2] / np.maximum(place[..., 2:], 0.3) * focal + centre
     error = np.linalg.norm(projected - observations.xy, axis=-1) * observations.weight
     error = error.sum(axis=1) / np.maximum(observations.weight.sum(axis=1), 1e-9) / observations.size
     trust = np.exp(-((error / max(error.max(), 0.05)) ** 2))
-    matrices = torch.tensor(rotation.to_matrix(initial_rotations(skeleton, calm.xyz)), dtype=torch.float32)
+    if observations.turns is not None:
+        hips = np.einsum("tji,tj->ti", observations.turns, hips)
+    matrices = torch.tensor(rotation.to_matrix(initial_rotations(skeleton, xyz)), dtype=torch.float32)
     still = torch.tensor(_steady(hips, observations.fps), dtype=torch.float32)
     return Track(six_from_matrices(matrices), still), trust
 
@@ -150,7 +165,7 @@ def _in_world(skeleton: Skeleton, posed: Posed, ground: Ground, contact: np.ndar
     places = rotation.rotate(q_world_camera, _array(posed.landmarks)) + position
     lift = _lift(places, observations.fps)
     root_pos, places = root_pos + lift, places + lift[:, None]
-    projected = camera.project(places)
+    projected = camera.project(places, observations.turns)
     touching = np.zeros((len(local), len(skeleton)))
     for column, joint in enumerate(landmarks.CONTACT_JOINTS):
         touching[:, joint] = contact[:, column]

@@ -19,6 +19,7 @@ from sfv_core.reconstruct import landmarks
 from sfv_core.reconstruct.camera import Camera
 from sfv_core.reconstruct.fit import windows
 from sfv_core.reconstruct.initial import best_rotation, distances
+from sfv_core.reconstruct.landmarks import size_in_picture
 from sfv_core.reconstruct.solve import Reconstruction, reconstruct
 
 LIMBS = [SMPL_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -225,3 +226,55 @@ def test_what_is_no_camera_file_gets_one_clear_line(tmp_path, text):
 def test_keypoints_without_depth_are_refused(clip, skeleton):
     with pytest.raises(SfvError, match="no 3D landmarks"):
         reconstruct(replace(exact_keypoints(*clip), xyz=None), skeleton, no_progress)
+
+
+def test_flat_keypoints_are_fitted_once_something_lifts_them(clip, skeleton):
+    motion, camera = clip
+    exact = exact_keypoints(motion, camera)
+
+    def lift(observations, focal, centre):
+        assert observations.xyz is None and exact.xyz is not None
+        return exact.xyz, np.full(exact.xyz.shape, 0.02)
+
+    result = reconstruct(replace(exact, xyz=None), skeleton, no_progress, focal=camera.focal, iterations=100, lift=lift)
+    assert error_mm(limbs(result), camera.to_camera(world_poses(motion)[0])[:, LIMBS]) < 25
+
+
+def test_the_size_of_a_person_shows_in_the_picture_alone(clip):
+    keypoints = exact_keypoints(*clip)
+    assert keypoints.xyz is not None
+    assert size_in_picture(keypoints.xy) == pytest.approx(keypoints.person_size(), rel=0.25)
+
+
+def test_a_wide_spread_counts_little(clip, skeleton):
+    """Depth that is wrong by 30 cm harms only where it claims to be right."""
+    motion, camera = clip
+    exact = exact_keypoints(motion, camera)
+    truth = camera.to_camera(world_poses(motion)[0])[:, LIMBS]
+    assert exact.xyz is not None
+    wrong = exact.xyz + np.random.default_rng(0).normal(0, 1, (1, len(landmarks.NAMES), 3)) * [0, 0, 0.3]
+
+    def error(spread: float) -> float:
+        result = reconstruct(exact, skeleton, no_progress, focal=camera.focal, iterations=60,
+                             lift=lambda *_: (wrong, np.broadcast_to([0.03, 0.03, spread], wrong.shape)))
+        return error_mm(limbs(result), truth)
+
+    assert error(0.4) < 0.8 * error(0.03)
+
+
+def test_a_turning_camera_gives_the_motion_of_a_still_one(clip, skeleton):
+    motion, camera = clip
+    still = exact_keypoints(motion, camera)
+    q = rotation.from_rotvec(np.linspace(0, 0.3, len(motion))[:, None] * np.array([0.1, 1.0, 0.05]))
+    joints, poses = world_poses(motion)
+    p_world = joints[:, landmarks.JOINTS] + rotation.rotate(poses[:, landmarks.JOINTS], landmarks.OFFSETS)
+    p_frame = rotation.rotate(q[:, None], camera.to_camera(p_world))
+    xy = p_frame[..., :2] / p_frame[..., 2:] * camera.focal + camera.centre
+    turned = replace(still, xy=xy, xyz=p_frame - p_frame[:, 6:8].mean(axis=1, keepdims=True))
+    turns = rotation.to_matrix(q)
+    result = reconstruct(turned, skeleton, no_progress, focal=camera.focal, iterations=100, turns=turns)
+    straight = reconstruct(still, skeleton, no_progress, focal=camera.focal, iterations=100)
+    assert error_mm(limbs(result), limbs(straight)) < 12
+    assert np.median(result.residual) < 4
+    path, right = (r.motion.root_pos - r.motion.root_pos[0] for r in (result, straight))
+    assert np.linalg.norm(path - right, axis=-1).max() < 0.1
