@@ -1,4 +1,4 @@
-"""The baseline: MediaPipe's own tracker, as BlendArMocap and FreeMoCap's single camera use it, and a little smoothing."""
+"""The baseline: MediaPipe's own tracker, as single-camera tools use it, and a little smoothing."""
 
 from __future__ import annotations
 
