@@ -2,7 +2,8 @@
 
 MediaPipe's own graph follows one person and hides the region that it looks at. Here the caller chooses the region, so
 people can be followed side by side, turned and mirrored, and a hand or a face can be looked at. The weights are read
-from the installed wheel (version 0.10.21, Apache-2.0), so everything works offline.
+from the installed wheel (version 0.10.21, Apache-2.0), so everything works offline. What only leads to an output that
+nobody reads is cut off: without the outline of the person the pose network takes 8 ms instead of 14.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MODELS = {
     "face_landmark": "face_landmark/face_landmark.tflite",
 }
 """Name of each network → its file in the wheel's folder mediapipe/modules."""
+_UNREAD = {"pose_landmark": {"Identity_2"}}
+"""Name of a network → the outputs to cut off."""
 
 
 class Network:
@@ -38,7 +41,8 @@ class Network:
             with _silent():
                 from ai_edge_litert.interpreter import Interpreter
 
-                self._interpreter: Any = Interpreter(str(path), num_threads=threads)
+                content = _without(path.read_bytes(), _UNREAD.get(name, set()))
+                self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except ImportError as error:
             raise SfvError(f"LiteRT is not installed ({error}). Install the pose extra: pip install 'sfv[pose]'."
@@ -67,6 +71,27 @@ def weights(name: str) -> Path:
         raise SfvError(f"The installed MediaPipe has no network '{path.name}'. Install the pose extra, which brings "
                        "version 0.10.21: pip install 'sfv[pose]'.")
     return path
+
+
+def _without(content: bytes, unread: set[str]) -> bytes:
+    """Return a TFLite model without these outputs and the operators that lead to nothing else."""
+    if not unread:
+        return content
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+    graph = model.subgraphs[0]
+    graph.outputs = [index for index in graph.outputs if graph.tensors[index].name.decode() not in unread]
+    needed, operators = set(graph.outputs), []
+    for operator in reversed(graph.operators):
+        if needed.intersection(operator.outputs):
+            operators.insert(0, operator)
+            needed.update(operator.inputs)
+    graph.operators = operators
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 _terminal = threading.Lock()

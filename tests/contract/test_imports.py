@@ -23,7 +23,7 @@ OWNERS = {
     "sfv_core/report.py": {"PIL", "matplotlib"},
     "sfv_core/sheet.py": {"PIL"},
     "sfv_core/pose/mediapipe.py": {"mediapipe"},
-    "sfv_core/pose/network.py": {"ai_edge_litert"},
+    "sfv_core/pose/network.py": {"ai_edge_litert", "flatbuffers"},
     "sfv_core/pose/region.py": {"cv2"},
     "sfv_core/body/model.py": {"smplx", "torch"},
     "sfv_core/reconstruct/": {"torch"},
