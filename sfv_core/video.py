@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,23 @@ def frames(video: Video, start: float = 0.0, end: float | None = None) -> Iterat
     A damaged rest of the file ends the sequence early with a warning in the log; compare the last frame's time with
     `video.duration`.
     """
+    for index, (time_s, picture) in enumerate(_pictures(video, start, end)):
+        yield Frame(index, time_s, _upright(picture, video))
+
+
+def grey_frames(video: Video, start: float = 0.0, end: float | None = None) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield (time in s, upright grey picture (H, W) uint8); cheaper than `frames` where colour does not matter."""
+    for time_s, picture in _pictures(video, start, end):
+        yield time_s, np.rot90(picture.to_ndarray(format="gray"), _quarter_turns(picture))
+
+
+def picture_times(video: Video, start: float = 0.0, end: float | None = None) -> np.ndarray:
+    """Return the true times in s of the pictures that `frames` would yield, shape (T,)."""
+    return np.array([time_s for time_s, _ in _pictures(video, start, end)])
+
+
+def _pictures(video: Video, start: float, end: float | None) -> Iterator[tuple[float, Any]]:
+    """Yield (time in s, decoded picture) from `start` to `end` in s."""
     _check_span(video, start, end)
     with _container(video.path) as container:
         stream = _stream(container, video.path)
@@ -80,14 +98,12 @@ def frames(video: Video, start: float = 0.0, end: float | None = None) -> Iterat
         tick = float(stream.time_base or 1 / (1000 * video.fps))
         if start > 0:
             container.seek(origin + int(start / tick), stream=stream)
-        count = 0
         for number, picture in enumerate(_decode(container, stream, video.path)):
             time_s = number / video.fps if picture.pts is None else (picture.pts - origin) * tick
             if end is not None and time_s > end + 1e-6:
                 return
             if time_s >= start - 1e-6:
-                yield Frame(count, time_s, _upright(picture, video))
-                count += 1
+                yield time_s, picture
 
 
 @contextmanager
