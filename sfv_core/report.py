@@ -1,11 +1,8 @@
-"""The quality report of a capture: numbers for programs, words and pictures for people."""
+"""The quality report of a capture as numbers: what is to be trusted, and how well the motion explains the video."""
 
 from __future__ import annotations
 
-import base64
-import html
 import importlib.metadata
-import io
 import json
 import platform
 import time
@@ -14,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from retarget.kinematics import world_poses
 from retarget.whole import written_whole
 
 from . import __version__
 from .config import CaptureConfig
 from .overlay import write_overlay
+from .page import page
 from .pose.keypoints import Keypoints
 from .progress import Progress
 from .reconstruct import landmarks
@@ -110,53 +107,6 @@ def summary(video: Video, config: CaptureConfig, keypoints: Keypoints, result: R
     }
 
 
-def page(report: dict, result: Reconstruction, pictures: dict[int, np.ndarray]) -> str:
-    """Return the report as one HTML page with everything inside."""
-    images = "".join(f"<figure><img src='{_jpeg(picture)}' alt=''><figcaption>picture {number}</figcaption></figure>"
-                     for number, picture in sorted(pictures.items()))
-    warnings = "".join(f"<li class=bad>{html.escape(text)}</li>" for text in report["warnings"])
-    spans = "".join(f"<li>{span['start_s']:.2f}–{span['end_s']:.2f} s: {html.escape(span['reason'])}</li>"
-                    for span in report["untrusted"]["spans"]) or "<li>none</li>"
-    facts = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-                    for name, value in _facts(report))
-    return (f"<!doctype html><html lang=en><meta charset=utf-8><title>Capture of {html.escape(report['video']['name'])}"
-            f"</title><style>{_STYLE}</style><h1>Capture of {html.escape(report['video']['name'])}</h1>"
-            f"<p class=verdict>{html.escape(_verdict(report))}</p><ul>{warnings}</ul><table>{facts}</table>"
-            f"<h2>Frames not to trust</h2><ul>{spans}</ul>"
-            f"<h2>Through the video</h2><img src='{_plots(report, result)}' alt='plots'>"
-            "<h2>Pictures</h2><p>White dots: what was detected. Lines: the fitted body, green where it is to be "
-            f"trusted, red where not.</p><div class=row>{images}</div></html>\n")
-
-
-def _verdict(report: dict) -> str:
-    share, fit = report["untrusted"]["share"], report["reprojection"]["mean_percent_of_person"]
-    quality = "closely" if fit < 1.5 else "fairly" if fit < 3 else "only roughly"
-    look = "All frames look sound." if share == 0 else (
-        f"{100 * share:.0f} % of the frames are not to be trusted: look at them and correct them by hand.")
-    return (f"The body follows the video {quality}: its points lie {fit:.1f} % of the person's height beside the "
-            f"detected ones on average. {look} Depth, towards and away from the camera, is always less certain than "
-            "what the picture shows.")
-
-
-def _facts(report: dict) -> list[tuple[str, str]]:
-    motion, feet = report["motion"], report["feet"]
-    return [
-        ("length", f"{motion['duration_s']:.2f} s, {motion['frames']} frames at {motion['fps']:.2f} per second, "
-                   f"from {motion['start_s']:.2f} s of the video"),
-        ("person found in", f"{100 * report['detection_rate']:.1f} % of the pictures"),
-        ("left and right put right", f"{report['sides_swapped_back']} times"),
-        ("distance to detected points", f"{report['reprojection']['mean_px']:.1f} px on average, "
-                                        f"{report['reprojection']['largest_px']:.1f} px at worst"),
-        ("feet on the ground", f"{100 * feet['contact_share']:.0f} % of the time; sliding "
-                               f"{100 * feet['slide_m_per_s']:.1f} cm/s while they stand"),
-        ("feet below the ground", f"at most {100 * feet['deepest_m']:.1f} cm"),
-        ("way covered", f"{motion['travel_m']:.2f} m"),
-        ("speed", f"{report['realtime_factor']:.2f} × real time: " + ", ".join(
-            f"{name} {value:.1f} s" for name, value in report["seconds"].items())),
-        ("made with", ", ".join(f"{name} {value}" for name, value in report["versions"].items())),
-    ]
-
-
 def _feet(result: Reconstruction) -> dict[str, float]:
     """Measure how the feet meet the ground: heels and toes, as fitted."""
     motion = result.motion
@@ -216,63 +166,3 @@ def _worth_showing(keypoints: Keypoints, result: Reconstruction) -> list[int]:
     even = np.linspace(0, len(keypoints) - 1, _PICTURES).round().astype(int).tolist()
     worst = result.start + float(result.residual.argmax()) / result.motion.fps
     return sorted({*even, int(np.abs(keypoints.times - worst).argmin())})
-
-
-def _plots(report: dict, result: Reconstruction) -> str:
-    """Draw residual, heights and the body seen from two sides over time; return a data address."""
-    from matplotlib.figure import Figure
-
-    motion = result.motion
-    times = result.start + np.arange(len(motion)) / motion.fps
-    joints, _ = world_poses(motion)
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    axes = figure.subplots(3, 1, height_ratios=[1.2, 1.2, 1])
-    axes[0].plot(times, result.residual, lw=1)
-    axes[0].set_ylabel("distance to detected\npoints (px)")
-    for name in ("pelvis", "left_foot", "right_foot"):
-        axes[1].plot(times, joints[:, motion.skeleton.index(name), 2], lw=1, label=name.replace("_", " "))
-    axes[1].axhline(0, color="0.6", lw=0.8)
-    axes[1].set_ylabel("height above ground (m)")
-    axes[1].legend(fontsize=8)
-    for axis in axes[:2]:
-        axis.set_xlabel("time in the video (s)", fontsize=8)
-        for span in report["untrusted"]["spans"]:
-            axis.axvspan(span["start_s"] - 0.5 / motion.fps, span["end_s"] + 0.5 / motion.fps, color="red", alpha=0.12)
-    _side_view(axes[2], joints, motion.skeleton.parents)
-    return _png(figure)
-
-
-def _side_view(axis, joints: np.ndarray, parents: np.ndarray) -> None:
-    """Draw some poses seen from the side (the camera is on the left), spread along the page."""
-    rows = np.linspace(0, len(joints) - 1, 12).round().astype(int)
-    for place, row in enumerate(rows):
-        depth = joints[row, :, 1] - joints[row, 0, 1] + 1.3 * place
-        for joint, parent in enumerate(parents):
-            if parent >= 0:
-                axis.plot(depth[[parent, joint]], joints[row, [parent, joint], 2], color="tab:blue", lw=1.5)
-    axis.axhline(0, color="0.6", lw=0.8)
-    axis.set_aspect("equal")
-    axis.set_xticks(1.3 * np.arange(len(rows)), [str(row) for row in rows])
-    axis.set_xlabel("seen from the side, camera on the left; frame", fontsize=8)
-
-
-def _png(figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _jpeg(picture: np.ndarray) -> str:
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    image.thumbnail((420, 420))
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-_STYLE = ("body{font:15px/1.45 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
-          "th{text-align:left;padding:.15em 1.5em .15em 0;font-weight:600;vertical-align:top}"
-          ".verdict{font-size:1.1em}.bad{color:#b00020}img{max-width:100%}"
-          ".row{display:flex;flex-wrap:wrap;gap:.6em}figure{margin:0;width:19em}figcaption{font-size:.8em;color:#666}")

@@ -119,7 +119,7 @@ def writer(path: Path | str, width: int, height: int, fps: float):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width // 2 * 2, height // 2 * 2, "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)
-        stream.options = {"preset": "veryfast", "crf": "23", "threads": "2"}
+        stream.options = {"preset": "superfast", "crf": "24", "threads": "2"}
 
         def write(time_s: float, rgb: np.ndarray) -> None:
             even = np.ascontiguousarray(rgb[:stream.height, :stream.width])
