@@ -21,7 +21,7 @@ LIMBS = ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Fo
 FINGERS = ("Thumb", "Index", "Middle", "Ring", "Little")
 SIDES = ("Left", "Right")
 SPINE = ("Spine", "Chest", "UpperChest")
-PRESETS = ("smpl", "mixamo", "rigify", "unreal", "general")
+PRESETS = ("smpl", "mixamo", "rigify", "unreal", "acclaim", "general")
 """Naming schemes in presets/, in the order in which they win a tie."""
 
 _ENOUGH = 6
@@ -32,7 +32,8 @@ _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _COUNTED = re.compile(r"_\d+$|^_rootJoint$")
 """The number that some exporters append to every name."""
 _SIDE_WORDS = {"left": "Left", "l": "Left", "lft": "Left", "right": "Right", "r": "Right", "rgt": "Right"}
-_GLUED_SIDE = re.compile(r"^(left|right)(?=\w{3})|(?<=\w{3})(left|(?<!up)(?<!b)right)$")
+_GLUED_SIDE = re.compile(r"^(left|right)(?=\w{3})|(?<=\w{3})(left|(?<!up)(?<!b)right)$"
+                         r"|^[lr](?=(clavicle|humerus|radius|wrist|hand|fingers|thumb|femur|tibia|foot|toes)$)")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def parse_name(name: str) -> tuple[str | None, str, str]:
     if not sides:
         glued = _GLUED_SIDE.search(base)
         if glued:
-            sides, base = [glued.group().title()], base.replace(glued.group(), "", 1)
+            sides, base = [_SIDE_WORDS[glued.group()]], base.replace(glued.group(), "", 1)
     side = sides[0] if len(set(sides)) == 1 else None
     return side, base, "".join(word for word in words if word.isdigit())
 
