@@ -34,4 +34,5 @@ bench:     ## Every figure that the project claims
 
 examples:  ## Render the example clips anew
 	$(PYTHON) tools/environments.py core bpy-4.5
-	$(CORE) tools/render_examples.py walk spinkick backflip -o examples
+	$(CORE) tools/render_examples.py walk spinkick backflip cartwheel dance_a -o examples --looks 0 1
+	$(CORE) tools/render_examples.py crossing -o examples

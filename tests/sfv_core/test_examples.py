@@ -22,7 +22,7 @@ from sfv_core.errors import SfvError
 from sfv_core.reconstruct.camera import Camera
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIPS = ("walk", "spinkick", "backflip")
+CLIPS = ("walk", "spinkick", "backflip", "cartwheel", "dance_a")
 
 each_clip = pytest.mark.parametrize("clip", CLIPS)
 
@@ -124,7 +124,7 @@ def test_the_truth_is_the_known_motion_with_arms_and_legs_pointing_the_same_way(
     pytest.importorskip("pybullet_data")
     from sfv_core.character import deepmimic
 
-    source = stage_clip.repeat(deepmimic.load_clip(clip, 30.0), 2 if clip == "walk" else 1)
+    source = stage_clip.repeat(deepmimic.load_clip(clip, 30.0), 2 if clip in ("walk", "dance_a") else 1)
     truth = Motion.load(examples / f"{clip}.truth.npz")
     for side in ("left", "right"):
         for bone in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
