@@ -57,11 +57,12 @@ def config_for(scene: bpy.types.Scene, kind: str, way: Access) -> dict:
             raise AddonError("No video is chosen. Choose a video of one person, the whole body in view.")
         if not video.is_file():
             raise AddonError(f"There is no video '{video}'. Choose another.")
+    choice = {"capture": {"person": scene.sfv.person}} if scene.sfv.person else {}
     if kind == "capture":
-        return {"stages": ["capture"], "video": str(video), "name": video.stem}
+        return {"stages": ["capture"], "video": str(video), "name": video.stem, **choice}
     training = {"train": {"minutes": scene.sfv.minutes}, "name": scene.sfv.captured.name}
     if way.remote:  # a motion cannot be sent there; the video can, and gives the same one again
-        return {"stages": ["capture", "train", "simulate"], "video": str(video), **training}
+        return {"stages": ["capture", "train", "simulate"], "video": str(video), **choice, **training}
     return {"stages": ["train", "simulate"], "motion": scene.sfv.captured.motion, **training}
 
 

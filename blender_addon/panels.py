@@ -35,6 +35,7 @@ class SFV_PT_main(Sidebar, bpy.types.Panel):
         column = layout.column()
         column.label(text="Video")
         column.prop(held, "video", text="")
+        column.prop(held, "person")
         column.operator("sfv.capture", icon="CON_CAMERASOLVER")
         layout.separator()
         column = layout.column()

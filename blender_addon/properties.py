@@ -22,6 +22,8 @@ class SFV_PG_scene(bpy.types.PropertyGroup):
     """The panel's choices and the scene's job."""
 
     video: StringProperty(name="Video", subtype="FILE_PATH", description="Video of one person, the whole body in view")
+    person: IntProperty(name="Person", default=0, min=0, soft_max=10,
+                        description="Number of the person to capture; 0 takes the most prominent one")
     target: PointerProperty(name="Target", type=bpy.types.Object, poll=_is_armature,
                             description="Armature that shall move; results are baked onto it as they arrive")
     first_frame: IntProperty(name="First Frame", default=1, description="Frame on which the motion begins")
