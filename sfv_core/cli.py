@@ -70,6 +70,16 @@ def capture(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": _files(out, pipeline.STAGES[0].makes)}
 
 
+def refine(options: argparse.Namespace, console: Console) -> Report:
+    """Solve a capture again around the frames that you corrected; they are kept exactly, the rest stays."""
+    from .refine import refine as run
+
+    pins = existing_file(options.pins, "pins")
+    out = options.dir if options.out is None else output_folder(options.out)
+    report = run(options.dir, pins, options.out, console.progress)
+    return {**report, "files": _files(out, ("motion.npz", "motion.unrefined.npz", "report.json"))}
+
+
 def train(options: argparse.Namespace, console: Console) -> Report:
     """Learn a policy that performs a motion under physics: DIR/policy.pt. Run it again to go on after a stop."""
     motion, out = existing_file(options.motion, "motion"), output_folder(options.out)
@@ -193,6 +203,12 @@ def parser() -> Parser:
     sub = command(capture, "VIDEO")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, CaptureConfig)
+    sub = command(refine)
+    sub.add_argument("dir", metavar="DIR", type=Path, help="the folder that a capture wrote")
+    sub.add_argument("--pins", metavar="PINS.json", type=Path, required=True,
+                     help="what you corrected: docs/protocol.md describes the file")
+    sub.add_argument("-o", "--out", metavar="OUT", type=Path,
+                     help="folder to write into (default: DIR, whose motion is kept as motion.unrefined.npz)")
     sub = command(train, "MOTION")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, TrainConfig)
