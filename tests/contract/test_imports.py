@@ -25,6 +25,8 @@ OWNERS = {
     "sfv_core/pose/mediapipe.py": {"mediapipe"},
     "sfv_core/pose/network.py": {"ai_edge_litert", "flatbuffers"},
     "sfv_core/pose/region.py": {"cv2"},
+    "sfv_core/pose/formats/arrays.py": {"torch"},
+    "sfv_core/background.py": {"cv2"},
     "sfv_core/body/model.py": {"smplx", "torch"},
     "sfv_core/reconstruct/": {"torch"},
     "sfv_core/imitate/": {"torch"},

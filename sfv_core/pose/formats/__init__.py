@@ -1,0 +1,1 @@
+"""Keypoints that other programs wrote, one module for each kind of file."""
