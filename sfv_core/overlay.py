@@ -47,9 +47,10 @@ def draw(video: Video, keypoints: Keypoints, result: Reconstruction, untrusted: 
     motion = result.motion
     sampled = motion.at(keypoints.times - result.start, motion.fps)
     joints, _ = world_poses(sampled)
-    projected = result.camera.project(joints) * scale
+    shown = (keypoints.times - result.start) * motion.fps
+    projected = result.camera.project(joints, result.camera.turns_at(shown)) * scale
     confidence = np.ones(joints.shape[:2]) if sampled.confidence is None else sampled.confidence
-    nearest = np.clip(np.round((keypoints.times - result.start) * motion.fps).astype(int), 0, len(motion) - 1)
+    nearest = np.clip(np.round(shown).astype(int), 0, len(motion) - 1)
     bones = [(j, int(p)) for j, p in enumerate(motion.skeleton.parents) if p >= 0]
     for frame, row in zip(frames(video, first, last), range(len(keypoints)), strict=False):
         image = Image.fromarray(frame.rgb)

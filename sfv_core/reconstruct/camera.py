@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that stands still; its own axes are OpenCV's: x right, y down, z forward."""
+    """A pinhole camera that stays in its place; its own axes are OpenCV's: x right, y down, z forward."""
 
     focal: float
     """Focal length in px."""
@@ -30,6 +30,16 @@ class Camera:
     """q_world_camera: turns the camera's axes into the world's, shape (4,) wxyz."""
     position: np.ndarray
     """Place in the world in m, shape (3,)."""
+    turns: np.ndarray | None = None
+    """R_frame_reference of each of the motion's frames, (T, 3, 3): a camera that turns; None for one that stands."""
+
+    def turns_at(self, frames: np.ndarray) -> np.ndarray | None:
+        """Interpolate the turns at any places between frames, (N,) → (N, 3, 3); None for a still camera."""
+        if self.turns is None:
+            return None
+        q = rotation.continuous(rotation.from_matrix(self.turns))
+        mixed = np.stack([np.interp(frames, np.arange(len(q)), column) for column in q.T], axis=-1)
+        return rotation.to_matrix(rotation.normalize(mixed))
 
     def to_camera(self, p_world: np.ndarray) -> np.ndarray:
         """Express world points in camera axes, in m. (..., 3) → (..., 3)."""
@@ -52,6 +62,8 @@ class Camera:
                 "centre_px": np.asarray(self.centre, float).tolist(),
                 "rotation": rotation.to_matrix(rotation.inverse(self.rotation)).tolist(),
                 "position": np.asarray(self.position, float).tolist()}
+        if self.turns is not None:
+            data["turns"] = np.round(rotation.continuous(rotation.from_matrix(self.turns)), 7).tolist()
         with written_whole(Path(path)) as temporary:
             temporary.write_text(json.dumps(data, indent=2) + "\n")
 
@@ -73,11 +85,20 @@ class Camera:
             focal, size = float(data["focal_px"]), (int(data["width"]), int(data["height"]))
             if not (np.all(np.isfinite([*centre, *position])) and np.isfinite(focal) and focal > 0 and min(size) > 0):
                 raise ValueError("its numbers are not a camera's")
-            return cls(focal, centre, size, rotation.inverse(rotation.from_matrix(matrix)), position)
+            return cls(focal, centre, size, rotation.inverse(rotation.from_matrix(matrix)), position,
+                       _turns(data["turns"]) if "turns" in data else None)
         except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
             raise SfvError(f"'{path}' is not a camera file: {reason}. Give the camera.json that a capture wrote."
                            ) from error
+
+
+def _turns(data: object) -> np.ndarray:
+    """Return rotation matrices (T, 3, 3) of quaternions (T, 4) wxyz; raise ValueError."""
+    q = np.array(data, float)
+    if q.ndim != 2 or q.shape[1] != 4 or not len(q) or not np.allclose(np.linalg.norm(q, axis=1), 1.0, atol=1e-3):
+        raise ValueError("its turns are not quaternions")
+    return rotation.to_matrix(rotation.normalize(q))
 
 
 def guess_focal(size: tuple[int, int]) -> float:
