@@ -204,7 +204,7 @@ def _write(capture: Capture, refined: Motion, corrections: Sequence[Correction],
                     arrays[name][rows] = getattr(refined, name)[rows]
         arrays["unrefined"] = np.array(content_hash(out / UNREFINED))
         with written_whole(out / "motion.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         with written_whole(out / "report.json") as temporary:
             temporary.write_text(json.dumps({**capture.report, "refined": about}, indent=2) + "\n", encoding="utf-8")
     except OSError as error:

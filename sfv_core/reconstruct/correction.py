@@ -38,8 +38,8 @@ _LET_GO = 0.35
 """Departure from the captured pose in rad beyond which that pose does not pull any more."""
 _PICTURE = 1 / 0.02**2
 """Weight of squared misses in the picture (unit .02 person sizes)."""
-_FOOT = 1 / 0.01**2
-"""Weight of squared distances of standing feet from their places (unit 1 cm)."""
+_FOOT = 1 / 0.02**2
+"""Weight of squared distances of standing feet from their places (unit 2 cm)."""
 _DOUBT_S = 0.2
 """Time in s around a pin over which a detection that contradicts it is not believed either."""
 _FEET = ("_ankle", "_foot")

@@ -119,7 +119,7 @@ def _pins_of(entry: Any, what: str, motion: Motion, timeline: Timeline) -> list[
     frame = timeline.frame(entry, what)
     what = f"{what} (frame {frame})"
     pins = _joints(entry["joints"], what, motion) if kinds == ["joints"] else _pose(entry["pose"], what, motion, frame)
-    return [Pin(frame, **pins)]
+    return [Pin(frame, pins["rotations"], pins["positions"], pins.get("pixels", {}))]
 
 
 def _joints(joints: Any, what: str, motion: Motion) -> dict[str, dict[int, np.ndarray]]:
@@ -190,7 +190,7 @@ def _merged(a: Pin, b: Pin, motion: Motion) -> Pin:
                 raise SfvError(f"two pins at frame {a.frame} contradict each other: '{motion.skeleton.names[joint]}' "
                                f"has two {kind}. Remove one of them.")
         joined[kind] = ours | theirs
-    return Pin(a.frame, **joined, contacts=a.contacts | b.contacts)
+    return Pin(a.frame, joined["rotations"], joined["positions"], joined["pixels"], a.contacts | b.contacts)
 
 
 def _joint(name: Any, what: str, motion: Motion) -> int:

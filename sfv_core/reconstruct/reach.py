@@ -156,7 +156,7 @@ def _least_step(c: np.ndarray, b: np.ndarray, stiffness: np.ndarray) -> np.ndarr
     """Return the least move, by stiffness, that meets C · x = b, damped far away and short enough to be true."""
     eased = c / stiffness
     normal = eased @ c.T
-    damping = 1e-3 * min(1.0, float(np.abs(b).max(initial=0.0)) / 0.01) ** 2 + 1e-12
+    damping = 0.3 * float(np.linalg.norm(b)) + 1e-12  # about how much the way bends: right for what is out of reach
     step = eased.T @ np.linalg.solve(normal + damping * np.eye(len(b)), b)
     return step * min(1.0, _LONGEST / max(float(np.abs(step).max(initial=0.0)), 1e-12))
 
