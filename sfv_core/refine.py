@@ -111,8 +111,11 @@ def applied(motion: Motion, corrections: Sequence[Correction]) -> Motion:
 
 def describe(before: Motion, after: Motion, pins: Sequence[Pin], corrections: Sequence[Correction]) -> dict[str, Any]:
     """Say which frames changed and how well the pins are met."""
-    changed = np.any(before.rotations != after.rotations, axis=(1, 2))
-    changed |= np.any(before.root_pos != after.root_pos, axis=1)
+    changed = np.zeros(len(before), bool)
+    for window in (c.window for c in corrections):
+        rows = slice(window.start, window.stop)
+        changed[rows] = (np.any(before.rotations[rows] != after.rotations[rows], axis=(1, 2))
+                         | np.any(before.root_pos[rows] != after.root_pos[rows], axis=1))
     place, turn = pin_errors(after, pins)
     return {"pinned_frames": [pin.frame for pin in pins],
             "windows": [[c.window.start, c.window.stop - 1] for c in corrections],

@@ -56,6 +56,12 @@ def _square(count: int, free_ends: tuple[bool, bool]) -> np.ndarray:
 
 def _solved(c: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the least x with C · x = b, and the ways that C leaves open, padded with zeros to (n, n)."""
+    single = c != 0
+    if np.all(single.sum(axis=1) == 1):  # given outright: keeps the matrix as sparse as it is
+        columns = single.argmax(axis=1)
+        least = np.zeros(c.shape[1])
+        least[columns] = b / c[np.arange(len(c)), columns]
+        return least, np.diag(np.where(single.any(axis=0), 0.0, 1.0))
     u, s, vt = np.linalg.svd(c)
     rank = int((s > 1e-9 * max(float(s.max(initial=0.0)), 1e-12)).sum())
     basis = np.zeros((c.shape[1], c.shape[1]))
@@ -81,4 +87,5 @@ def _lower(blocks: list[np.ndarray]) -> np.ndarray:
         below = (k * n + i - j >= 0).ravel()
         rows, columns = (k * n + i - j).ravel()[below], j.ravel()[below]
         band[rows, : len(block), columns] = block.reshape(len(block), -1)[:, below].T
-    return band.reshape(3 * n, count * n)
+    used = np.flatnonzero(band.any(axis=(1, 2)))[-1] + 1
+    return band[:used].reshape(used, count * n)
