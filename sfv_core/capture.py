@@ -38,6 +38,9 @@ def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -
 
 
 def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress: Progress) -> dict:
+    from .background import camera_motion
+    from .reconstruct.camera import guess_focal
+    from .reconstruct.flat import lift_by_lengths
     from .reconstruct.solve import reconstruct
     from .report import write_report
 
@@ -45,7 +48,11 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     keypoints = _detect(video, config, progress)
     keypoints.save(build / "keypoints.npz")
     clock.append(time.perf_counter())
-    result = reconstruct(keypoints, skeleton, progress, config.focal, config.iterations)
+    focal = config.focal or guess_focal(keypoints.size)
+    camera = camera_motion(video, keypoints, focal, progress)
+    result = reconstruct(keypoints, skeleton, progress, focal, config.iterations,
+                         lift=lift_by_lengths if keypoints.xyz is None else None,
+                         turns=camera.turns if camera.moving and camera.trusted else None)
     result.motion.save(build / "motion.npz")
     result.camera.save(build / "camera.json")
     clock.append(time.perf_counter())
@@ -54,6 +61,11 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
 
 
 def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoints:
+    if config.keypoints is not None:
+        from .pose.recorded import RecordedEstimator
+
+        return RecordedEstimator(Path(config.keypoints), config.keypoints_offset)(
+            video, config.start, config.end, progress)
     from .pose.mediapipe import MediaPipeEstimator
 
     return MediaPipeEstimator()(video, config.start, config.end, progress)

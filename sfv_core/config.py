@@ -29,6 +29,11 @@ class CaptureConfig:
     """A licensed SMPL model file (.pkl or .npz); the project's own stand-in body if not given."""
     focal: Annotated[float, Range(1)] | None = None
     """Focal length of the camera in px; guessed as the picture's diagonal if not given."""
+    keypoints: str | None = None
+    """Another program's keypoints to use instead of detecting: keypoints.npz, OpenPose's folder, AlphaPose's JSON, or
+    arrays (.npz, .npy, .pt; see docs/protocol.md)."""
+    keypoints_offset: Annotated[int, Range(-100_000, 100_000)] = 0
+    """Number of the video's picture that the keypoints' picture 0 belongs to."""
     iterations: Annotated[int, Range(1, 100_000)] = 300
     """Steps of the first fit; the second takes two thirds of it."""
 
