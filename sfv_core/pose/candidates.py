@@ -1,10 +1,4 @@
-"""Choose among several detections of the same picture.
-
-A tracking network is steady but stays wrong once its region of interest is lost (flips); detecting afresh in each
-picture recovers at once but jumps between people. So two trackers watch, one of them in a mirror; where they
-disagree or the person moves fast, the picture is detected afresh, and one person's path is chosen through all
-candidates.
-"""
+"""Choose among several detections of the same person in the same picture, and merge those that agree."""
 
 from __future__ import annotations
 
@@ -16,17 +10,7 @@ import numpy as np
 LIMBS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 """Shoulders, elbows, wrists, hips, knees and ankles among MediaPipe's 33 landmarks."""
 _HIPS = np.array([23, 24])
-_APART_2D = 0.03
-"""Median limb distance in person sizes above which two detections disagree; agreeing ones stay below 0.02."""
-_APART_3D = 0.2
-"""Mean limb distance in m above which two detections disagree; agreeing ones stay below 0.12."""
-_FAST = 3.5
-"""Mean limb speed relative to the hips in m/s above which a tracker's region of interest lags."""
-_MARGIN = 1
-"""Pictures before and after a doubtful one that are doubted too."""
-_TRACKED_COST = 0.1
-"""What choosing a tracked detection costs where there are fresh ones; a jump to another person costs more."""
-_SAME_PERSON = 0.10
+_SAME_POSE = 0.10
 """Median limb distance in person sizes within which detections are merged."""
 
 
@@ -40,8 +24,6 @@ class Candidate:
     """Landmarks relative to the hips in m in camera axes, shape (K, 3)."""
     visibility: np.ndarray
     """The network's own confidence, 0 to 1, shape (K,)."""
-    fresh: bool = False
-    """Found without knowing the picture before."""
 
     @property
     def size(self) -> float:
@@ -60,23 +42,8 @@ def distance(a: Candidate, b: Candidate) -> float:
     return float(np.median(apart)) / max(a.size, b.size, 1.0)
 
 
-def disagree(a: Candidate, b: Candidate) -> bool:
-    """Tell whether two detections of one picture show different poses."""
-    depth = float(np.linalg.norm(a.xyz[LIMBS] - b.xyz[LIMBS], axis=-1).mean())
-    return distance(a, b) > _APART_2D or depth > _APART_3D
-
-
-def doubtful(first: list[Candidate | None], second: list[Candidate | None], times: list[float]) -> np.ndarray:
-    """Mark the pictures in which two trackers disagree or find nobody, or limbs move fast. → (T,) bool."""
-    doubt = np.array([a is None or b is None or disagree(a, b) for a, b in zip(first, second, strict=True)])
-    for (i, a), (j, b) in pairwise((i, a) for i, a in enumerate(first) if a is not None):
-        apart = float(np.linalg.norm(a.xyz[LIMBS] - b.xyz[LIMBS], axis=-1).mean())
-        doubt[[i, j]] |= apart > _FAST * max(times[j] - times[i], 1e-3)
-    return np.convolve(doubt, np.ones(2 * _MARGIN + 1))[_MARGIN:len(doubt) + _MARGIN] > 0
-
-
 def choose(candidates: list[list[Candidate]]) -> list[Candidate | None]:
-    """Follow one person through the pictures and merge the detections that agree on that person.
+    """Follow one pose through the pictures and merge the detections that agree on it.
 
     The path minimises jumps of place and pose between pictures plus disagreement within a picture (Viterbi); pictures
     without a candidate stay None.
@@ -103,8 +70,7 @@ def _own_cost(options: list[Candidate]) -> np.ndarray:
     """Return each candidate's disagreement with the others and lack of visibility. (N,)."""
     apart = np.array([np.median([min(distance(a, b), 0.5) for b in options]) for a in options])
     hidden = 1.0 - np.array([a.visibility[LIMBS].mean() for a in options])
-    tracked = np.array([not a.fresh for a in options]) & any(a.fresh for a in options)
-    return apart + 0.2 * hidden + _TRACKED_COST * tracked
+    return apart + 0.2 * hidden
 
 
 def _jump_cost(before: list[Candidate], now: list[Candidate]) -> np.ndarray:
@@ -114,8 +80,8 @@ def _jump_cost(before: list[Candidate], now: list[Candidate]) -> np.ndarray:
 
 
 def _merged(best: Candidate, options: list[Candidate]) -> Candidate:
-    same = [option for option in options if option.fresh == best.fresh and distance(best, option) < _SAME_PERSON]
+    same = [option for option in options if distance(best, option) < _SAME_POSE]
     if len(same) < 2:
         return best
     return Candidate(np.median([c.xy for c in same], axis=0), np.median([c.xyz for c in same], axis=0),
-                     np.mean([c.visibility for c in same], axis=0), best.fresh)
+                     np.mean([c.visibility for c in same], axis=0))

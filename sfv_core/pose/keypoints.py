@@ -35,11 +35,13 @@ class Keypoints:
     """Width and height of the upright picture in px."""
     person: int = 0
     """Number of the person in the video."""
+    identity: np.ndarray | None = None
+    """How sure it is that this is the same person all along, 0 to 1, shape (T,); None where nobody judged it."""
 
     def __post_init__(self) -> None:
         frames, count = len(self.times), len(self.names)
         shapes = {"xy": (frames, count, 2), "xyz": (frames, count, 3), "confidence": (frames, count),
-                  "detected": (frames,)}
+                  "detected": (frames,), "identity": (frames,)}
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array is not None and array.shape != shape:
@@ -82,7 +84,8 @@ class Keypoints:
             return np.stack(columns, axis=1).reshape(len(times), *a.shape[1:])
 
         return replace(self, xy=mix(self.xy), xyz=None if self.xyz is None else mix(self.xyz),
-                       confidence=mix(self.confidence) * detected[:, None], times=np.asarray(times), detected=detected)
+                       confidence=mix(self.confidence) * detected[:, None], times=np.asarray(times), detected=detected,
+                       identity=None if self.identity is None else mix(self.identity) * detected)
 
     def save(self, path: Path | str) -> None:
         """Write an npz without pickles, whole or not at all."""
@@ -92,6 +95,8 @@ class Keypoints:
                   "person": np.array(self.person)}
         if self.xyz is not None:
             arrays["xyz"] = self.xyz.astype(np.float32)
+        if self.identity is not None:
+            arrays["identity"] = self.identity.astype(np.float32)
         with written_whole(Path(path)) as temporary:
             np.savez_compressed(temporary, **arrays)
 
@@ -107,10 +112,12 @@ class Keypoints:
             if int(arrays["format"]) != FORMAT_VERSION:
                 raise ValueError(f"format {int(arrays['format'])}, this version reads {FORMAT_VERSION}")
             xyz = arrays["xyz"].astype(float) if "xyz" in arrays else None
+            identity = arrays["identity"].astype(float) if "identity" in arrays else None
             width, height = (int(n) for n in arrays["size"])
             return cls(tuple(arrays["names"].tolist()), arrays["xy"].astype(float), xyz,
                        arrays["confidence"].astype(float), arrays["times"].astype(float),
-                       arrays["detected"].astype(bool), (width, height), int(arrays["person"]))
+                       arrays["detected"].astype(bool), (width, height), int(arrays["person"]),
+                       identity)
         except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, SfvError) as error:
             raise SfvError(f"'{path}' is not a keypoints file: {error}. Give the keypoints.npz that a capture wrote."
                            ) from error

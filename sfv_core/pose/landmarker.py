@@ -47,7 +47,7 @@ class Landmarker:
     def __init__(self) -> None:
         self._network = Network("pose_landmark")
 
-    def __call__(self, rgb: np.ndarray, region: Region, fresh: bool = False) -> Seen | None:
+    def __call__(self, rgb: np.ndarray, region: Region) -> Seen | None:
         """Return the person in the region of the picture (H, W, 3) uint8; None where numbers make no sense."""
         flat, presence, heat, world = self._network(crop(rgb, region, self._network.size))
         flat, world = flat.reshape(39, 5).astype(float), world.reshape(39, 3).astype(float)
@@ -58,7 +58,7 @@ class Landmarker:
         xy, visibility = places[:33], expit(flat[:33, 3])
         if region.mirrored:
             xy, xyz, visibility = xy[_MIRROR], xyz[_MIRROR], visibility[_MIRROR]
-        return Seen(Candidate(xy, xyz, visibility, fresh), upright(places[_HIPS], places[_REACH]), float(presence[0]))
+        return Seen(Candidate(xy, xyz, visibility), upright(places[_HIPS], places[_REACH]), float(presence[0]))
 
 
 def _refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -22,7 +22,6 @@ OWNERS = {
     "sfv_core/overlay.py": {"PIL"},
     "sfv_core/page.py": {"PIL", "matplotlib"},
     "sfv_core/sheet.py": {"PIL"},
-    "sfv_core/pose/mediapipe.py": {"mediapipe"},
     "sfv_core/pose/network.py": {"ai_edge_litert", "flatbuffers"},
     "sfv_core/pose/region.py": {"cv2"},
     "sfv_core/pose/formats/arrays.py": {"torch"},

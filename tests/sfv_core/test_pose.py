@@ -10,7 +10,7 @@ import pytest
 from retarget.kinematics import world_poses
 from retarget.motion import Motion
 from sfv_core.errors import SfvError
-from sfv_core.pose.candidates import Candidate, choose, disagree, doubtful
+from sfv_core.pose.candidates import Candidate, choose
 from sfv_core.pose.keypoints import Keypoints
 from sfv_core.pose.mediapipe import NAMES, MediaPipeEstimator
 from sfv_core.pose.swap import repair
@@ -64,23 +64,14 @@ def test_a_person_in_too_few_pictures_is_refused(examples):
         MediaPipeEstimator()(open_video(examples / "walk.mp4"), 0.0, 0.08, no_progress)
 
 
-def candidate(walk: Keypoints, frame: int, shift: float = 0.0, fresh: bool = False) -> Candidate:
+def candidate(walk: Keypoints, frame: int, shift: float = 0.0) -> Candidate:
     assert walk.xyz is not None
-    return Candidate(walk.xy[frame] + [shift, 0], walk.xyz[frame], walk.confidence[frame], fresh)
+    return Candidate(walk.xy[frame] + [shift, 0], walk.xyz[frame], walk.confidence[frame])
 
 
-def test_a_lost_tracker_is_doubted_around_the_loss(walk):
-    good = [candidate(walk, t) for t in range(12)]
-    lost = [candidate(walk, t, shift=80.0 if t == 6 else 0.0) for t in range(12)]
-    times = walk.times[:12].tolist()
-    assert not doubtful(good, good, times).any()
-    assert np.flatnonzero(doubtful(good, lost, times)).tolist() == [5, 6, 7]
-    assert disagree(good[6], lost[6])
-
-
-def test_the_path_stays_with_one_person(walk):
-    options = [[candidate(walk, t, fresh=True), candidate(walk, t, shift=150.0, fresh=True)] for t in range(12)]
-    options[5] = [candidate(walk, 5, shift=150.0, fresh=True), candidate(walk, 5)]
+def test_the_path_stays_with_one_pose(walk):
+    options = [[candidate(walk, t), candidate(walk, t, shift=150.0)] for t in range(12)]
+    options[5] = [candidate(walk, 5, shift=150.0), candidate(walk, 5)]
     options[8] = []
     path = choose(options)
     assert path[8] is None

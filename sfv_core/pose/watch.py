@@ -1,0 +1,187 @@
+"""Run the networks over a video on two threads while a third one decodes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from ..progress import Progress
+from ..video import Frame, Video, frames
+from .candidates import Candidate
+from .detector import Detector, Found
+from .landmarker import Landmarker, Seen
+from .region import Region
+from .tracker import Tracker
+from .tracklet import Sight, Tracklet
+
+THREADS = 2
+_WAITING = 4
+"""Pictures held in memory at most while the networks work."""
+_HIGHEST_RATE = 62.0
+"""Pictures per second that are looked at, at most; of a faster video only some are."""
+_SETTLED = (0.03, 0.06, 0.1)
+"""Move in region sizes, log of the change of size and turn in rad up to which a region lay right."""
+_LOOKS = 3
+"""Looks in one picture at most, each in the region that the one before found."""
+_TURNS = (0.0, np.pi, np.pi / 2, -np.pi / 2)
+"""How the picture is turned for the detector until somebody is found."""
+_WHOLE = 0.3
+"""Part of the picture's longer side that a person's region fills from which no closer look for people is taken."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen in a video."""
+
+    times: np.ndarray
+    """Time of each picture in s, shape (T,)."""
+    tracklets: list[Tracklet]
+    """Everybody, as runs without a break."""
+    mirrored: dict[int, Candidate]
+    """Number of a picture → the only person in it, seen in a mirror."""
+
+
+class Watchers:
+    """The networks, one set for each thread; use inside `with watchers()`."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool, self._own = pool, threading.local()
+
+    def look(self, rgb: np.ndarray, regions: list[Region]) -> list[tuple[Seen, Region] | None]:
+        """Return what is seen around each region of the picture, and the region in which it lay right."""
+        return list(self._pool.map(lambda region: self._settled(rgb, region), regions))
+
+    def detect(self, rgb: np.ndarray, size: float) -> list[Found]:
+        """Return the people in the picture: turned if nobody stands upright, closer up if everybody may be small."""
+        return self._pool.submit(self._search, rgb, size).result()
+
+    def mirror(self, rgb: np.ndarray, region: Region) -> Future[Seen | None]:
+        """Begin to look at the region in a mirror."""
+        return self._pool.submit(lambda: self._landmarker(rgb, replace(region, mirrored=True)))
+
+    def _settled(self, rgb: np.ndarray, region: Region) -> tuple[Seen, Region] | None:
+        for number in range(_LOOKS):
+            seen = self._landmarker(rgb, region)
+            if seen is None:
+                return None
+            if number == _LOOKS - 1 or _close(region, seen.region):
+                return seen, region
+            region = seen.region
+        return None
+
+    def _search(self, rgb: np.ndarray, size: float) -> list[Found]:
+        height, width = rgb.shape[:2]
+        middle, side = (width / 2, height / 2), float(max(height, width))
+        for turn in _TURNS if size == 0.0 else _TURNS[:1]:
+            found = self._detector(rgb, within=Region(middle, side, turn))
+            if found:
+                return found
+        if size > _WHOLE * side:
+            return []
+        return [found for tile in _tiles(width, height) for found in self._detector(rgb, within=tile)]
+
+    @property
+    def _landmarker(self) -> Landmarker:
+        if not hasattr(self._own, "landmarker"):
+            self._own.landmarker = Landmarker()
+        return self._own.landmarker
+
+    @property
+    def _detector(self) -> Detector:
+        if not hasattr(self._own, "detector"):
+            self._own.detector = Detector()
+        return self._own.detector
+
+
+@contextmanager
+def watchers() -> Iterator[Watchers]:
+    """Yield the networks on two threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield Watchers(pool)
+
+
+def watch(video: Video, start: float, end: float | None, progress: Progress, networks: Watchers,
+          mirrors: bool = True) -> Watched:
+    """Follow everybody through the video; where one person is alone in the picture, look in a mirror too."""
+    times: list[float] = []
+    mirrored: dict[int, Candidate] = {}
+    waiting: deque[tuple[int, Future[Seen | None]]] = deque()
+    tracker = Tracker(networks.look, networks.detect)
+    span = (video.duration if end is None else min(end, video.duration or end)) - start
+    expected = max(round(span * min(video.fps, _HIGHEST_RATE)), 1)
+    for frame in pictures(video, start, end):
+        sights = tracker(replace(frame, index=len(times)))
+        if mirrors and len(sights) == 1:
+            waiting.append((len(times), networks.mirror(frame.rgb, sights[0].looked)))
+        while len(waiting) > _WAITING:
+            _collect(*waiting.popleft(), mirrored)
+        times.append(frame.time_s)
+        if len(times) % 10 == 0:
+            progress("detect", len(times), max(expected, len(times)))
+    while waiting:
+        _collect(*waiting.popleft(), mirrored)
+    return Watched(np.array(times), tracker.tracklets, mirrored)
+
+
+def watch_mirrored(video: Video, sights: list[Sight], progress: Progress, networks: Watchers
+                   ) -> dict[int, Candidate]:
+    """Look again at one person's sights in a mirror. → number of the picture → what was seen."""
+    wanted = {round(sight.time_s, 6): sight for sight in sights}
+    mirrored: dict[int, Candidate] = {}
+    if not sights:
+        return mirrored
+    waiting: deque[tuple[int, Future[Seen | None]]] = deque()
+    for frame in pictures(video, sights[0].time_s, sights[-1].time_s):
+        sight = wanted.get(round(frame.time_s, 6))
+        if sight is not None:
+            waiting.append((sight.index, networks.mirror(frame.rgb, sight.looked)))
+        while len(waiting) > _WAITING:
+            _collect(*waiting.popleft(), mirrored)
+        if sight is not None and sight.index % 10 == 0:
+            progress("detect", len(mirrored), len(sights))
+    while waiting:
+        _collect(*waiting.popleft(), mirrored)
+    return mirrored
+
+
+def pictures(video: Video, start: float, end: float | None) -> Iterator[Frame]:
+    """Yield the frames, the next one decoded meanwhile, at most about 60 for each second."""
+    last = -np.inf
+    decoded = cast(Generator[Frame, None, None], frames(video, start, end))
+    with ThreadPoolExecutor(1) as decoder, closing(decoded) as source:
+        coming = decoder.submit(next, source, None)
+        try:
+            while (frame := coming.result()) is not None:
+                coming = decoder.submit(next, source, None)
+                if frame.time_s - last >= 1.0 / _HIGHEST_RATE:
+                    last = frame.time_s
+                    yield frame
+        finally:
+            wait([coming])
+
+
+def _collect(index: int, job: Future[Seen | None], into: dict[int, Candidate]) -> None:
+    seen = job.result()
+    if seen is not None:
+        into[index] = seen.candidate
+
+
+def _close(a: Region, b: Region) -> bool:
+    turn = abs((a.angle - b.angle + np.pi) % (2 * np.pi) - np.pi)
+    move = np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]) / a.size
+    return bool(move < _SETTLED[0] and abs(np.log(max(b.size, 1e-3) / a.size)) < _SETTLED[1] and turn < _SETTLED[2])
+
+
+def _tiles(width: int, height: int) -> list[Region]:
+    """Return squares of half the longer side that overlap by half and cover the picture."""
+    side = max(width, height) / 2
+    across, down = (np.linspace(side / 2, length - side / 2, max(2 * round(length / side) - 1, 1))
+                    if length > side else np.array([length / 2]) for length in (width, height))
+    return [Region((float(x), float(y)), side) for y in down for x in across]
