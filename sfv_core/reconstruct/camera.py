@@ -41,18 +41,17 @@ class Camera:
         mixed = np.stack([np.interp(frames, np.arange(len(q)), column) for column in q.T], axis=-1)
         return rotation.to_matrix(rotation.normalize(mixed))
 
-    def to_camera(self, p_world: np.ndarray) -> np.ndarray:
-        """Express world points in camera axes, in m. (..., 3) → (..., 3)."""
-        return rotation.rotate(rotation.inverse(self.rotation), np.asarray(p_world) - self.position)
-
-    def project(self, p_world: np.ndarray, turns: np.ndarray | None = None) -> np.ndarray:
-        """Return where world points appear in the picture in px. (..., 3) → (..., 2).
+    def to_camera(self, p_world: np.ndarray, turns: np.ndarray | None = None) -> np.ndarray:
+        """Express world points in camera axes, in m. (..., 3) → (..., 3).
 
         turns: R_frame_reference (T, 3, 3) of a camera that turns while it films; the points are then (T, n, 3).
         """
-        p_camera = self.to_camera(p_world)
-        if turns is not None:
-            p_camera = np.einsum("tij,tnj->tni", turns, p_camera)
+        p_camera = rotation.rotate(rotation.inverse(self.rotation), np.asarray(p_world) - self.position)
+        return p_camera if turns is None else np.einsum("tij,tnj->tni", turns, p_camera)
+
+    def project(self, p_world: np.ndarray, turns: np.ndarray | None = None) -> np.ndarray:
+        """Return where world points appear in the picture in px, turns as in `to_camera`. (..., 3) → (..., 2)."""
+        p_camera = self.to_camera(p_world, turns)
         return p_camera[..., :2] / np.maximum(p_camera[..., 2:], 1e-3) * self.focal + self.centre
 
     def save(self, path: Path | str) -> None:
