@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from .body.model import load_body, skeleton_of
@@ -22,9 +23,9 @@ FILES = ("keypoints.npz", "camera.json", "overlay.mp4", "report.html", "report.j
 def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -> dict:
     """Write `FILES` into `out` and return report.json's content.
 
-    Stages "detect", "reconstruct" and "report". The files are made in a temporary folder beside `out` and moved when
-    all are there, so a failure or a cancellation leaves nothing behind. Raise SfvError for a video that cannot be
-    used.
+    Stages "detect", "reconstruct", "closeup" (where hands or face are large) and "report". The files are made in a
+    temporary folder beside `out` and moved when all are there, so a failure or a cancellation leaves nothing behind.
+    Raise SfvError for a video that cannot be used.
     """
     out = Path(out).resolve()
     source = open_video(video)
@@ -40,6 +41,8 @@ def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -
 def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress: Progress) -> dict:
     from .background import camera_motion
     from .reconstruct.camera import guess_focal
+    from .reconstruct.extremities import add_extremities
+    from .reconstruct.fingers import without_fingers
     from .reconstruct.flat import lift_by_lengths
     from .reconstruct.solve import reconstruct
     from .report import write_report
@@ -53,11 +56,17 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     result = reconstruct(keypoints, skeleton, progress, focal, config.iterations,
                          lift=lift_by_lengths if keypoints.xyz is None else None,
                          turns=camera.turns if camera.moving and camera.trusted else None)
-    result.motion.save(build / "motion.npz")
     result.camera.save(build / "camera.json")
     clock.append(time.perf_counter())
     seconds = {"detect": clock[1] - clock[0], "reconstruct": clock[2] - clock[1]}
-    return write_report(build, video, config, keypoints, result, seconds, progress)
+    motion, extremities = result.motion, None
+    if config.hands:
+        motion, extremities = add_extremities(video, keypoints, result, progress)
+        result = replace(result, motion=without_fingers(motion))
+        clock.append(time.perf_counter())
+        seconds["closeup"] = clock[3] - clock[2]
+    motion.save(build / "motion.npz")
+    return write_report(build, video, config, keypoints, result, seconds, progress, extremities)
 
 
 def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoints:
@@ -68,7 +77,7 @@ def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoint
             video, config.start, config.end, progress)
     from .pose.mediapipe import MediaPipeEstimator
 
-    return MediaPipeEstimator()(video, config.start, config.end, progress)
+    return MediaPipeEstimator(config.person)(video, config.start, config.end, progress)
 
 
 @contextmanager

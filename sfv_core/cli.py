@@ -7,7 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .config import CaptureConfig, JobConfig, SimulateConfig, TrainConfig
 from .errors import Cancelled, SfvError
 from .extras import needing
 from .inputs import existing_file
-from .jobs import Conflict, Job, all_jobs, data_folder, jobs_folder
+from .jobs import Conflict, Job, all_jobs, data_folder, jobs_folder, show_also_as
 from .listing import describe, find_job
 from .options import Parser, add_settings, made_for_output, output_file, output_folder, read_settings
 from .terminal import Console
@@ -70,14 +70,34 @@ def capture(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": _files(out, pipeline.STAGES[0].makes)}
 
 
+def people(options: argparse.Namespace, console: Console) -> Report:
+    """List the persons in a video, to choose one with `sfv capture --person`; with -o also their pictures."""
+    video, out = existing_file(options.video, "video"), options.out and output_folder(options.out)
+    with made_for_output(out) if out else nullcontext(), needing("pose"):
+        from .people import FILES, write_people
+
+        report = write_people(video, out, options.start, options.end, console.progress)
+    for person in [] if options.json else report["people"]:
+        spans = ", ".join(f"{first:.2f}-{last:.2f} s" for first, last in person["spans_s"])
+        console.say(f"{person['id']}  {person['size_px']:5.0f} px  {100 * person['share']:3.0f} %  {spans}")
+    return {**report, "files": _files(out, FILES) if out else []}
+
+
 def refine(options: argparse.Namespace, console: Console) -> Report:
     """Solve a capture again around the frames that you corrected; they are kept exactly, the rest stays."""
+    from .refine import UNREFINED
     from .refine import refine as run
 
-    pins = existing_file(options.pins, "pins")
-    out = options.dir if options.out is None else output_folder(options.out)
-    report = run(options.dir, pins, options.out, console.progress)
-    return {**report, "files": _files(out, ("motion.npz", "motion.unrefined.npz", "report.json"))}
+    pins, folder, made = existing_file(options.pins, "pins"), options.dir, ("motion.npz", UNREFINED, "report.json")
+    job = folder / "job.json"
+    if job.is_file():
+        folder = Job(folder).artifacts
+    out = folder if options.out is None else output_folder(options.out)
+    report = run(folder, pins, out, console.progress)
+    if job.is_file() and options.out is None:
+        for name in made:
+            show_also_as(folder / name, options.dir / name)
+    return {**report, "files": _files(out, made)}
 
 
 def train(options: argparse.Namespace, console: Console) -> Report:
@@ -203,6 +223,10 @@ def parser() -> Parser:
     sub = command(capture, "VIDEO")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, CaptureConfig)
+    sub = command(people, "VIDEO")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder for people.png and people.json")
+    sub.add_argument("--start", type=float, default=0.0, metavar="S", help="first moment to look at, in s")
+    sub.add_argument("--end", type=float, metavar="S", help="last moment to look at, in s; the end if not given")
     sub = command(refine)
     sub.add_argument("dir", metavar="DIR", type=Path, help="the folder that a capture wrote")
     sub.add_argument("--pins", metavar="PINS.json", type=Path, required=True,

@@ -25,6 +25,8 @@ class CaptureConfig:
     """First moment to use, in s from the start of the video."""
     end: Annotated[float, Range(0)] | None = None
     """Last moment to use, in s; the end of the video if not given."""
+    person: Annotated[int, Range(1, 1000)] | None = None
+    """Number of the person to capture, as `sfv people` lists them; the most prominent one if not given."""
     body: str | None = None
     """A licensed SMPL model file (.pkl or .npz); the project's own stand-in body if not given."""
     focal: Annotated[float, Range(1)] | None = None
@@ -36,6 +38,9 @@ class CaptureConfig:
     """Number of the video's picture that the keypoints' picture 0 belongs to."""
     iterations: Annotated[int, Range(1, 100_000)] = 300
     """Steps of the first fit; the second takes two thirds of it."""
+    hands: bool = True
+    """Add fingers, and turn wrists and head by close looks where hands and face are large enough in the picture; fingers
+    that are not seen well enough are relaxed and have confidence 0."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,22 @@ class TrainConfig:
     """Seed of all random numbers."""
     processes: Annotated[int, Range(0, 4096)] = 0
     """Processes to simulate in; 0 takes one for each core."""
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """How a folder of motion capture becomes a pose prior."""
+
+    minutes: Annotated[float, Range(0.01, 10_000)] = 5.0
+    """Longest training time in minutes; it also ends when poses held out for judging get no better."""
+    epochs: Annotated[int, Range(1, 1_000_000)] = 1000
+    """Largest number of passes over the data."""
+    dimensions: Annotated[int, Range(2, 128)] = 32
+    """Numbers that describe a pose in the latent space."""
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    """Seed of all random numbers."""
+    licence: str = "not stated"
+    """Source and licence of the data, written into the file."""
 
 
 @dataclass(frozen=True)

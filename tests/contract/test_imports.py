@@ -20,6 +20,7 @@ OWNERS = {
     "blender_addon/headless.py": {"blender_addon"},  # another program starts it, outside the extension's own name
     "sfv_core/video.py": {"av"},
     "sfv_core/overlay.py": {"PIL"},
+    "sfv_core/people.py": {"PIL"},
     "sfv_core/page.py": {"PIL", "matplotlib"},
     "sfv_core/sheet.py": {"PIL"},
     "sfv_core/pose/network.py": {"ai_edge_litert", "flatbuffers"},
