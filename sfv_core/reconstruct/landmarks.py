@@ -68,13 +68,15 @@ class Observations:
     """Standard deviation of `xyz` in m along each axis, shape (T, L, 3); 5 cm, in depth 10 cm, where not given."""
     turns: np.ndarray | None = None
     """R_frame_reference (T, 3, 3): takes the reference camera's axes into each frame's; None for a still camera."""
+    still_xy: np.ndarray | None = None
+    """Where a camera that kept still would see the landmarks, px, (T, L, 2); None where `xy` is that."""
 
     def __len__(self) -> int:
         return len(self.xy)
 
     def slice(self, start: int, stop: int) -> Observations:
         """Return the frames from `start` up to, not including, `stop`."""
-        per_frame = ("xy", "xyz", "weight", "detected", "size", "spread", "turns")
+        per_frame = ("xy", "xyz", "weight", "detected", "size", "spread", "turns", "still_xy")
         parts = {name: getattr(self, name) for name in per_frame}
         return replace(self, **{name: None if a is None else a[start:stop] for name, a in parts.items()})
 
@@ -82,6 +84,16 @@ class Observations:
         """Return `xyz` in the reference camera's axes, (T, L, 3)."""
         assert self.xyz is not None
         return self.xyz if self.turns is None else np.einsum("tji,tlj->tli", self.turns, self.xyz)
+
+
+def without_turns(observations: Observations, focal: float, centre: np.ndarray) -> Observations:
+    """Fill in `still_xy` where the camera turns. focal in px, centre (2,) px."""
+    o = observations
+    if o.turns is None:
+        return o
+    rays = np.concatenate([(o.xy - centre) / focal, np.ones((*o.xy.shape[:2], 1))], axis=-1)
+    ahead = np.einsum("tji,tlj->tli", o.turns, rays)
+    return replace(o, still_xy=ahead[..., :2] / np.maximum(ahead[..., 2:], 0.05) * focal + centre)
 
 
 def observe(keypoints: Keypoints, turns: np.ndarray | None = None) -> tuple[Observations, float]:
