@@ -29,6 +29,7 @@ OWNERS = {
     "sfv_core/background.py": {"cv2"},
     "sfv_core/body/model.py": {"smplx", "torch"},
     "sfv_core/reconstruct/": {"torch"},
+    "sfv_core/lift/": {"torch"},
     "sfv_core/imitate/": {"torch"},
     "sfv_core/imitate/train.py": {"matplotlib"},
     "sfv_core/physics/pybullet.py": {"pybullet"},
