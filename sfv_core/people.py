@@ -117,7 +117,7 @@ def _sheet(video: Video, people: list[Person]) -> Image:
     sheet = Image.new("RGB", (max(width * _THUMBNAILS, 420), (height + _LABEL) * len(people)), "white")
     pen = ImageDraw.Draw(sheet)
     for row, person in enumerate(people):
-        spans = ", ".join(f"{a:.1f}–{b:.1f} s" for a, b in person.spans[:4]) + (" …" if len(person.spans) > 4 else "")
+        spans = ", ".join(f"{a:.1f}-{b:.1f} s" for a, b in person.spans[:4]) + (" …" if len(person.spans) > 4 else "")
         pen.text((4, row * (height + _LABEL) + 2), f"{person.number}:  {spans}", fill="black")
         for column, index in enumerate(_moments(person)):
             picture = next(frames(video, max(float(person.times[index]) - 1e-3, 0.0)), None)

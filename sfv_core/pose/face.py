@@ -9,9 +9,9 @@ from .hands import large_enough
 from .keypoints import Keypoints
 from .region import Region
 
-SMALLEST = 60.0
-"""Height in px that a face must have to be looked at; from 48 px on one that was large enough stays so."""
-_STILL_LARGE = 48.0
+SMALLEST = 70.0
+"""Height in px that a face must have to be looked at; from 60 px on one that was large enough stays so."""
+_STILL_LARGE = 60.0
 _HEIGHT = 0.2
 """Height in m of the face of a person of 1.7 m, from chin to hair."""
 _REGION = 0.30

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .tracklet import Sight, Tracklet
+from .tracklet import Sight, Tracklet, ahead
 
 _STRANGER = 2.0
 """Cost of taking a run for somebody new; a run of a known person costs less."""
@@ -96,18 +96,10 @@ def _cost(person: _Person, run: Tracklet) -> float:
 def _misplaced(before: Tracklet, run: Tracklet) -> float:
     """Return the distance of the run's beginning from where the run before leads, in person sizes; less with time."""
     gap = run.start.time_s - before.end.time_s
-    there = _ahead(before, run.start.time_s)
+    there = ahead(before, run.start.time_s)
     here = np.array(run.start.seen.region.centre)
     size = max(run.start.seen.candidate.size, before.end.seen.candidate.size)
     return float(min(np.linalg.norm(here - there) / size, 2.0)) / (1.0 + gap / _CALM)
-
-
-def _ahead(run: Tracklet, time_s: float) -> np.ndarray:
-    """Return where the run leads at a later time, slowing down within a second. (2,) px."""
-    last = run.sights[-8:]
-    place, gone = np.array([sight.seen.region.centre for sight in last]), last[-1].time_s - last[0].time_s
-    speed = (place[-1] - place[0]) / gone if gone > 0 else np.zeros(2)
-    return place[-1] + speed * (1.0 - np.exp(-(time_s - last[-1].time_s)))
 
 
 def _colours(sights: list[Sight]) -> np.ndarray:

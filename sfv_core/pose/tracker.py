@@ -12,7 +12,7 @@ from .candidates import distance
 from .detector import Found
 from .landmarker import Seen
 from .region import Region
-from .tracklet import Sight, Tracklet, colours, covered
+from .tracklet import Sight, Tracklet, ahead, colours, covered
 
 Look = Callable[[np.ndarray, list[Region]], list[tuple[Seen, Region] | None]]
 """Takes a picture and regions; returns what was seen in each and the region in which it was seen."""
@@ -32,6 +32,12 @@ _JUMP = 0.3
 """Distance in person sizes between where a person should be and is, above which it may be another one."""
 _SMALLEST = 0.35
 """Part of the largest person's size below which people are background."""
+_MISSED_FOR = 1.5
+"""Seconds for which somebody lost is looked for where they should be by now."""
+_MISSED_EVERY = 0.1
+"""Seconds between two such looks."""
+_STRAY = 0.5
+"""Distance in region sizes from where the missed person should be at which it is somebody else."""
 _MOST = 12
 """People followed at a time at most."""
 
@@ -42,7 +48,8 @@ class Tracker:
     def __init__(self, look: Look, detect: Detect) -> None:
         self._look, self._detect = look, detect
         self._live: list[Tracklet] = []
-        self._searched = -np.inf
+        self._missed: list[Tracklet] = []
+        self._searched = self._missing = -np.inf
         self.tracklets: list[Tracklet] = []
         """All runs, also those that have ended."""
 
@@ -51,6 +58,9 @@ class Tracker:
         before = len(self._live)
         sights = self._followed(frame)
         lost = len(self._live) < before
+        if self._missed and frame.time_s - self._missing >= _MISSED_EVERY:
+            self._missing = frame.time_s
+            sights += self._returned(frame, sights)
         if lost or not self._live or frame.time_s - self._searched >= _SEARCH_EVERY:
             self._searched = frame.time_s
             sights += self._newcomers(frame, sights)
@@ -67,11 +77,14 @@ class Tracker:
         for track, result in zip(self._live, results, strict=True):
             if result is not None and result[0].presence >= _PRESENT:
                 kept.append((track, _sight(frame, *result)))
+            else:
+                self._missed.append(track)
         self._live, sights = [], []
         for number, (track, sight) in enumerate(kept):
             same = [other for other, (_, there) in enumerate(kept) if other != number
                     and distance(sight.seen.candidate, there.seen.candidate) < _SAME]
             if any(_surprise(*kept[other]) < _surprise(track, sight) for other in same):
+                self._missed.append(track)
                 continue
             self._live.append(Tracklet() if same or _surprise(track, sight) > _JUMP else track)
             sights.append(sight)
@@ -83,14 +96,23 @@ class Tracker:
         regions = [found.region for found in self._detect(frame.rgb, largest)
                    if found.region.size > _SMALLEST * largest and not _known(found.region, sights)]
         fresh: list[Sight] = []
-        for result in self._look(frame.rgb, regions[:_MOST - len(sights)]):
-            if result is None or result[0].presence < _PRESENT:
-                continue
-            sight = _sight(frame, *result)
-            if all(distance(sight.seen.candidate, other.seen.candidate) > _SAME for other in sights + fresh):
-                fresh.append(sight)
+        for result in self._look(frame.rgb, regions[:max(_MOST - len(sights), 0)]):
+            if result is not None and _new(result, sights + fresh):
+                fresh.append(_sight(frame, *result))
         self._live += [Tracklet() for _ in fresh]
         return fresh
+
+    def _returned(self, frame: Frame, sights: list[Sight]) -> list[Sight]:
+        """Look for those who were lost a moment ago where they should be by now."""
+        self._missed = [run for run in self._missed if frame.time_s - run.end.time_s < _MISSED_FOR]
+        places = [replace(run.end.seen.region, centre=tuple(ahead(run, frame.time_s))) for run in self._missed]
+        back: list[Sight] = []
+        for run, place, result in zip(list(self._missed), places, self._look(frame.rgb, places), strict=True):
+            if result is not None and _new(result, sights + back) and _apart(place, result[0].region) < _STRAY:
+                back.append(_sight(frame, *result))
+                self._missed.remove(run)
+        self._live += [Tracklet() for _ in back]
+        return back
 
     def _extend(self, sights: list[Sight]) -> None:
         """Add the sights to the live runs; begin new ones where people come into each other's way or leave it."""
@@ -129,5 +151,16 @@ def _surprise(track: Tracklet, sight: Sight) -> float:
 
 
 def _known(region: Region, sights: list[Sight]) -> bool:
-    return any(np.hypot(region.centre[0] - there.centre[0], region.centre[1] - there.centre[1])
-               < _NEAR * max(region.size, there.size) for there in (sight.seen.region for sight in sights))
+    return any(_apart(region, sight.seen.region) < _NEAR for sight in sights)
+
+
+def _new(result: tuple[Seen, Region], sights: list[Sight]) -> bool:
+    """Tell whether the look shows a person who is not among the sights."""
+    seen = result[0]
+    return seen.presence >= _PRESENT and all(distance(seen.candidate, other.seen.candidate) > _SAME
+                                             for other in sights)
+
+
+def _apart(a: Region, b: Region) -> float:
+    """Return the distance of the centres in sizes of the larger region."""
+    return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1])) / max(a.size, b.size, 1.0)

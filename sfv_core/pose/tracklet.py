@@ -19,7 +19,10 @@ _LINES = np.array([[[NAMES.index(a), NAMES.index(b)] for a, b in lines] for line
 _ALONG = np.linspace(0.15, 0.85, 12)
 _OPPONENT = np.array([[0.33, 0.33, 0.34], [0.7, -0.7, 0.0], [0.35, 0.35, -0.7]])
 """Brightness, red against green, yellow against blue."""
-_BODY = slice(11, 33)
+_FURTHEST = 2.0
+"""Steps ahead for which a motion is carried on."""
+_PACE = 8
+"""Sights whose mean speed says where somebody out of sight goes."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,14 @@ class Tracklet:
                       last.angle + ahead * turn)
 
 
-_FURTHEST = 2.0
-"""Steps ahead for which a motion is carried on."""
+
+
+def ahead(run: Tracklet, time_s: float) -> np.ndarray:
+    """Return where the run leads at a later time, slowing down within a second. → (2,) px."""
+    last = run.sights[-_PACE:]
+    place, gone = np.array([sight.seen.region.centre for sight in last]), last[-1].time_s - last[0].time_s
+    speed = (place[-1] - place[0]) / gone if gone > 0 else np.zeros(2)
+    return place[-1] + speed * (1.0 - np.exp(-(time_s - last[-1].time_s)))
 
 
 def colours(rgb: np.ndarray, candidate: Candidate) -> np.ndarray:
