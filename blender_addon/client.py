@@ -70,6 +70,10 @@ class Backend:
         """Let a failed, cancelled or crashed job go on from where it was."""
         self._call("POST", _path(job_id, "resume"))
 
+    def refine(self, job_id: str, pins: dict[str, Any]) -> dict[str, Any]:
+        """Solve the job's captured motion again around pins; return what was done."""
+        return self._call("POST", _path(job_id, "refine"), pins, timeout=120)
+
     def events(self, job_id: str, after: int = 0, wait: float = 0.0) -> list[dict[str, Any]]:
         """Return events past the cursor `after`; wait up to `wait` s for the first one."""
         return self._call("GET", _path(job_id, "events") + f"?after={after}&wait={wait:g}", timeout=wait + 20)

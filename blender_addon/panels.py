@@ -52,6 +52,28 @@ class SFV_PT_main(Sidebar, bpy.types.Panel):
         draw_job(layout, context)
 
 
+class SFV_PT_pins(Sidebar, bpy.types.Panel):
+    """Frames that the animator corrected."""
+
+    bl_label = "Corrections"
+    bl_parent_id = "SFV_PT_main"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(context.scene.sfv.captured.motion)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        held, column = context.scene.sfv, self.layout.column()
+        row = column.row(align=True)
+        row.operator("sfv.pin_pose", icon="PINNED")
+        row.operator("sfv.pin_pose", text="Selected Bones").selected = True
+        if held.pinned:
+            row = column.row()
+            row.label(text=f"{held.pinned} frame{'s' if held.pinned > 1 else ''} pinned", icon="KEYFRAME_HLT")
+            row.operator("sfv.clear_pins", text="", icon="X")
+        column.operator("sfv.refine", icon="MOD_SMOOTH")
+
+
 class SFV_PT_results(Sidebar, bpy.types.Panel):
     """What the backend drew and wrote."""
 
@@ -130,6 +152,6 @@ def left(seconds: float | None) -> str:
     return f", {seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min left"
 
 
-CLASSES = (SFV_PT_main, SFV_PT_results)
+CLASSES = (SFV_PT_main, SFV_PT_pins, SFV_PT_results)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -35,6 +35,8 @@ class SFV_PG_scene(bpy.types.PropertyGroup):
     job: StringProperty(options={"HIDDEN"})
     kind: StringProperty(options={"HIDDEN"}, default="capture")
     clip: StringProperty(options={"HIDDEN"})
+    pins: StringProperty(options={"HIDDEN"})
+    pinned: IntProperty(options={"HIDDEN"}, description="How many frames are pinned")
     captured: PointerProperty(type=SFV_PG_take)
     simulated: PointerProperty(type=SFV_PG_take)
 

@@ -8,6 +8,7 @@ import bpy
 
 from retarget import Motion
 
+from . import pins
 from .errors import AddonError
 from .transfer import Transfer, transfer
 
@@ -26,6 +27,8 @@ def store(scene: bpy.types.Scene, kind: str, job: str, files: dict[str, str]) ->
     take.motion = files.get("motion.npz") or files["rollout.npz"]
     take.picture = files.get("overlay.mp4") or files.get("curve.png", "")
     take.report = files.get("report.html", "")
+    if kind == "capture":
+        pins.store(scene, [])
     scene.sfv.take = kind
 
 

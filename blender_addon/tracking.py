@@ -35,7 +35,7 @@ class JobView:
     """What the panel says about a job."""
 
     kind: str
-    """capture or simulate."""
+    """capture, simulate or refine."""
     state: str = "starting"
     """starting, queued, running, done, failed, cancelled, crashed; unsent: the backend never had it; lost: it does
     not answer."""
@@ -121,6 +121,17 @@ def job_arrived(job: str, files: dict[str, str]) -> None:
         if scene.sfv.target:
             view = replace(view, text=_bake(scene, view.kind))
     views[job] = view
+
+
+def job_refined(job: str, motion: str) -> None:
+    """Put a captured motion that was solved again around pins onto the target."""
+    scene = scene_of(job)
+    text = ""
+    if scene is not None:
+        scene.sfv.captured.motion = motion
+        keep(scene)
+        text = _bake(scene, "capture") if scene.sfv.target else ""
+    views[job] = JobView("refine", "done", text=text)
 
 
 def _bake(scene: bpy.types.Scene, kind: str) -> str:

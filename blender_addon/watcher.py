@@ -40,7 +40,7 @@ class Order:
     job: str
     """The id, chosen here, so that everything about the job can be found by it from the first moment."""
     kind: str
-    """capture or simulate."""
+    """capture, simulate or refine."""
     config: dict[str, Any]
     access: Access
     folder: Path
@@ -61,6 +61,11 @@ def follow(order: Order) -> None:
 def resume(order: Order) -> None:
     """Let a job that ended early go on, and follow it."""
     _spawn(_resume, order, tracking.backend_asked())
+
+
+def refine(order: Order) -> None:
+    """Have a captured motion solved again around pins, which are the order's `config`, and fetch it."""
+    _spawn(_refine, order, tracking.backend_asked())
 
 
 def cancel(job: str, access: Access) -> None:
@@ -165,6 +170,17 @@ def _resume(generation: int, order: Order, question: int) -> None:
         _post(generation, tracking.job_lost, order.job, str(error))
     else:
         _watch(generation, order, before)
+
+
+def _refine(generation: int, order: Order, question: int) -> None:
+    try:
+        server = _reach(generation, order.access, question)
+        server.refine(order.job, order.config)
+        path = server.download(order.job, "motion.npz", order.folder / "motion.npz")
+    except (BackendError, AddonError, OSError) as error:
+        _post(generation, tracking.job_lost, order.job, str(error), "unsent")
+    else:
+        _post(generation, tracking.job_refined, order.job, str(path))
 
 
 def _cancel(generation: int, job: str, access: Access) -> None:

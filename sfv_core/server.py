@@ -34,6 +34,7 @@ from .config import JobConfig
 from .errors import SfvError
 from .jobs import ENDED, RESUMABLE, BadCursor, Conflict, Job, all_jobs, data_folder, jobs_folder
 from .listing import artifacts, describe
+from .progress import no_progress
 from .scheduler import Scheduler
 from .schema import parse
 
@@ -136,6 +137,11 @@ def create_app(root: Path, videos: Path, token: str, scheduler: Scheduler, max_u
         scheduler.look()
         return {"state": "queued"}
 
+    @app.post("/v1/jobs/{job_id}/refine")
+    async def refine(request: Request, job_id: str) -> Json:
+        job, pins = find(job_id), await read_json(request)
+        return await asyncio.to_thread(refine_job, job, pins)
+
     @app.get("/v1/jobs/{job_id}/artifacts/{name}")
     def artifact(job_id: str, name: str) -> FileResponse:
         job = find(job_id)
@@ -170,6 +176,17 @@ def create_once(root: Path, job_id: str | None, config: JobConfig) -> Job:
     if Job(root / name).config != config:
         raise Conflict(f"There is a job {name} already, with another configuration.")
     return Job(root / name)
+
+
+def refine_job(job: Job, pins: object) -> Json:
+    """Solve a job's captured motion again around pins; its later stages, if resumed, begin from that."""
+    from .refine import refine_capture
+
+    state = job.status().state
+    if state not in ENDED or "motion.npz" not in artifacts(job):
+        raise Conflict(f"Job {job.id} is {state} and has {'a' if 'motion.npz' in artifacts(job) else 'no'} captured "
+                       "motion. Refine a capture that has ended.")
+    return refine_capture(job.artifacts, lambda: pins, "pins", None, no_progress)
 
 
 def with_local_video(config: JobConfig, videos: Path) -> JobConfig:
