@@ -19,6 +19,8 @@ from .region import Region, crop
 
 _KEPT = 0.5
 """Score from which on a part is followed by its own landmarks."""
+_PATIENCE = 3
+"""After so many looks in vain only every so-manieth picture is tried."""
 _RATE = 30.0
 """Pictures looked at per second at most; between them landmarks are interpolated."""
 
@@ -87,6 +89,8 @@ class _Watch:
     network: Network
     region: Region | None = None
     sights: dict[int, Sight] = field(default_factory=dict)
+    misses: int = 0
+    """Looks in a row that found nothing."""
 
     def look(self, rgb: np.ndarray, row: int) -> None:
         """Look where the part was, or where the pose has it and then once more at what is there."""
@@ -94,13 +98,17 @@ class _Watch:
         if expected is None:
             self.region = None
             return
+        if self.misses >= _PATIENCE and row % _PATIENCE:
+            return
         sight = None if self.region is None else self._see(rgb, self.region)
         if sight is None or sight.score < _KEPT:
             first = self._see(rgb, expected)
             again = self._see(rgb, self.part.follow(first.xy))
             sight = max((s for s in (sight, first, again) if s is not None), key=lambda s: s.score)
         self.sights[row] = sight
-        self.region = self.part.follow(sight.xy) if sight.score >= _KEPT else None
+        found = sight.score >= _KEPT
+        self.region = self.part.follow(sight.xy) if found else None
+        self.misses = 0 if found else self.misses + 1
 
     def _see(self, rgb: np.ndarray, region: Region) -> Sight:
         return self.part.read(self.network(crop(rgb, region, self.network.size)), region)

@@ -64,8 +64,12 @@ def fit_hands(hands: tuple[Closeup, Closeup], fps: float, focal: float, centre: 
     start = _palm_rotations(xyz)
     start[~seen] = rotation.IDENTITY
     fit = _Fit(xy, xyz, score, start, fps, length)
-    with torch.enable_grad():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the arrays are small: a second thread costs more than it gives
+    try:
         angles, palm, misfit = fit(steps)
+    finally:
+        torch.set_num_threads(threads)
     palm[1] = hand_model.mirrored(palm[1])
     palm = rotation.multiply(np.stack([ray(hand.xy.mean(axis=1), focal, centre) for hand in hands]), palm)
     score = score * np.exp(-((misfit / _MISFIT) ** 2))

@@ -26,8 +26,12 @@ _FOREHEAD, _CHIN = 10, 152
 _POINTS = np.array([i for pair in PAIRS for i in pair] + list(MIDDLE))
 _NECK = 0.4
 """Share of a correction that the neck takes."""
-_TURNED_AWAY = np.cos(np.radians(75.0))
-_CONTRADICTED = np.radians(70.0)
+_AWAY = np.cos(np.radians([65.0, 55.0]))
+"""Cosines of the angles from the way to the camera between which a face stops counting: the network takes a profile for
+half of one."""
+_CONTRADICTED = np.radians(60.0)
+_CALM = 0.02
+"""Standard deviation in s of the Gaussian that smooths the head's turn."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def fit_head(face: Closeup, fps: float, focal: float, centre: np.ndarray, expect
     """Fit the face to its landmarks on the motion's frames.
 
     focal: px; centre: (2,) px of the optical axis; expected: q_camera_head from the body's fit, (T, 4); a face that
-    contradicts it by more than 70° or looks away from the camera by more than 75° is not trusted.
+    contradicts it by more than 60° is not trusted, nor one that by either looks away from the camera.
     """
     seen = face.score > 0
     if not seen.any():
@@ -52,8 +56,9 @@ def fit_head(face: Closeup, fps: float, focal: float, centre: np.ndarray, expect
     turns = face_rotations(face.xyz[:, _POINTS], face.score)
     turns = rotation.multiply(ray(face.xy.mean(axis=1), focal, centre), turns)
     apart = rotation.angle(turns, expected)
-    look = -rotation.rotate(turns, np.array([0.0, -1.0, 0.0]))[:, 2]
-    score = face.score * (look > _TURNED_AWAY) * (apart < _CONTRADICTED)
+    look = np.minimum(*(-rotation.rotate(q, np.array([0.0, -1.0, 0.0]))[:, 2] for q in (turns, expected)))
+    facing = np.clip((look - _AWAY[0]) / (_AWAY[1] - _AWAY[0]), 0.0, 1.0)
+    score = face.score * facing * (apart < _CONTRADICTED)
     return FittedHead(_smooth(turns, score, fps), spans(score, fps))
 
 
@@ -115,7 +120,7 @@ def _kabsch(shape: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _smooth(turns: np.ndarray, score: np.ndarray, fps: float) -> np.ndarray:
-    """Smooth rotations (T, 4) over 0.05 s, each frame by its score; frames without one are bridged."""
+    """Smooth rotations (T, 4) a little; frames without one are bridged."""
     from scipy.ndimage import gaussian_filter1d
 
     good = np.flatnonzero(score > 0)
@@ -123,4 +128,4 @@ def _smooth(turns: np.ndarray, score: np.ndarray, fps: float) -> np.ndarray:
         return turns
     q = rotation.continuous(turns[good])
     flat = np.stack([np.interp(np.arange(len(turns)), good, column) for column in q.T], axis=1)
-    return rotation.normalize(gaussian_filter1d(flat, max(0.05 * fps, 0.3), axis=0, mode="nearest"))
+    return rotation.normalize(gaussian_filter1d(flat, max(_CALM * fps, 0.3), axis=0, mode="nearest"))
