@@ -27,6 +27,10 @@ def add_settings(parser: argparse.ArgumentParser, cls: type, leave_out: tuple[st
     for setting in settings(cls).values():
         if setting.name in leave_out:
             continue
+        if setting.kind is bool:
+            group.add_argument(f"--{setting.name.replace('_', '-')}", action=argparse.BooleanOptionalAction,
+                               default=setting.default, help=setting.text.replace("%", "%%"))
+            continue
         default = "" if setting.default is None else f" (default: {setting.default})"
         group.add_argument(
             f"--{setting.name.replace('_', '-')}", type=_reader(setting), default=setting.default,

@@ -44,14 +44,17 @@ class Doubt:
 
 
 def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: Keypoints, result: Reconstruction,
-                 seconds: dict[str, float], progress: Progress) -> dict:
-    """Write overlay.mp4, report.json and report.html into the folder; return report.json's content."""
+                 seconds: dict[str, float], progress: Progress, extremities: dict | None = None) -> dict:
+    """Write overlay.mp4, report.json and report.html into the folder; return report.json's content.
+
+    extremities: what is to be said of hands and head, if they were looked at.
+    """
     begun = time.perf_counter()
     doubts = find_doubts(result)
     untrusted = np.any([doubt.frames for doubt in doubts], axis=0)
     keep = _worth_showing(keypoints, result)
     pictures = write_overlay(folder / "overlay.mp4", video, keypoints, result, untrusted, progress, keep)
-    report = summary(video, config, keypoints, result, doubts)
+    report = summary(video, config, keypoints, result, doubts) | (extremities or {})
     seconds = {**seconds, "report": time.perf_counter() - begun}
     report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     span = float(keypoints.times[-1] - keypoints.times[0]) + 1.0 / keypoints.fps

@@ -20,7 +20,7 @@ from .region import Region, crop
 _KEPT = 0.5
 """Score from which on a part is followed by its own landmarks."""
 _PATIENCE = 3
-"""After so many looks in vain only every so-manieth picture is tried."""
+"""After so many looks in vain only every third picture is tried."""
 _RATE = 30.0
 """Pictures looked at per second at most; between them landmarks are interpolated."""
 
