@@ -90,7 +90,8 @@ def _onto(same: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 def _chosen(target: bpy.types.Object, bone_map: BoneMap) -> set[str]:
     """Return the selected bones that the motion moves."""
-    chosen = {bone.name for bone in target.data.bones if bone.select}
+    chosen = {bone.name for bone in target.pose.bones
+              if (bone if hasattr(bone, "select") else bone.bone).select}  # Blender 5 keeps it in the pose
     moved = chosen & {pair.target for pair in bone_map.pairs}
     if not moved:
         raise AddonError("None of the selected bones is moved by the motion. Select some in Pose Mode, such as an arm."
