@@ -51,8 +51,8 @@ def wait_for(operator: bpy.types.Operator, scene: bpy.types.Scene) -> set[str]:
 
 def config_for(scene: bpy.types.Scene, kind: str, way: Access) -> dict:
     """Return the configuration of a job. Raise AddonError where something is missing."""
-    video = Path(bpy.path.abspath(scene.sfv.video))
-    if kind == "capture" or way.remote:
+    video, pinned = Path(bpy.path.abspath(scene.sfv.video)), kind == "simulate" and bool(scene.sfv.pinned)
+    if kind == "capture" or (way.remote and not pinned):
         if not scene.sfv.video:
             raise AddonError("No video is chosen. Choose a video of one person, the whole body in view.")
         if not video.is_file():
@@ -61,6 +61,8 @@ def config_for(scene: bpy.types.Scene, kind: str, way: Access) -> dict:
     if kind == "capture":
         return {"stages": ["capture"], "video": str(video), "name": video.stem, **choice}
     training = {"train": {"minutes": scene.sfv.minutes}, "name": scene.sfv.captured.name}
+    if way.remote and pinned:  # the refined motion is there
+        return {"stages": ["train", "simulate"], "motion": f"job:{scene.sfv.captured.job}", **training}
     if way.remote:  # a motion cannot be sent there; the video can, and gives the same one again
         return {"stages": ["capture", "train", "simulate"], "video": str(video), **choice, **training}
     return {"stages": ["train", "simulate"], "motion": scene.sfv.captured.motion, **training}

@@ -94,6 +94,7 @@ def create_app(root: Path, videos: Path, token: str, scheduler: Scheduler, max_u
     @app.post("/v1/jobs", status_code=201)
     async def add_job(request: Request, id: str | None = None) -> Json:
         config = with_local_video(parse(JobConfig, await read_json(request)), videos)
+        config = with_motion_of_job(config, root)
         job = await asyncio.to_thread(create_once, root, id, config)
         scheduler.look()
         return {"id": job.id}
@@ -197,6 +198,17 @@ def with_local_video(config: JobConfig, videos: Path) -> JobConfig:
     if len(digest) != 64 or not digest.isalnum() or not (videos / digest).is_file():
         raise SfvError(f"video: no upload '{config.video}' is here. Send the video first.")
     return replace(config, video=str(videos / digest))
+
+
+def with_motion_of_job(config: JobConfig, root: Path) -> JobConfig:
+    """Replace the name `job:ID` of the motion that another job captured by its path."""
+    scheme, _, name = (config.motion or "").partition(":")
+    if scheme != "job":
+        return config
+    path = root / name / "artifacts" / "motion.npz"
+    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", name) or not path.is_file():
+        raise SfvError(f"motion: there is no job '{name[:64]}' with a captured motion here. Capture it here first.")
+    return replace(config, motion=str(path))
 
 
 async def receive_video(request: Request, videos: Path, limit: int) -> str:

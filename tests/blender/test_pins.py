@@ -219,3 +219,10 @@ def stop_server(data: Path) -> None:
 def test_the_panel_of_corrections_is_there():
     panels = sys.modules["bl_ext.user_default.sfv.panels"]
     assert panels.SFV_PT_pins.is_registered
+
+
+def test_a_backend_elsewhere_simulates_the_refined_motion(captured):
+    operators = sys.modules["bl_ext.user_default.sfv.operators"]
+    scene, there = bpy.context.scene, operators.Access(url="http://127.0.0.1:9")
+    bpy.ops.sfv.pin_pose()
+    assert operators.config_for(scene, "simulate", there)["motion"] == f"job:{scene.sfv.captured.job}"

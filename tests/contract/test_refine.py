@@ -60,6 +60,15 @@ def test_what_cannot_be_met_is_said_in_words_and_changes_nothing(backend, captur
     assert (captured.artifacts / "motion.npz").read_bytes() == content
 
 
+def test_another_job_can_begin_from_the_refined_motion(backend, captured):
+    job_id = backend.submit({"stages": ["train"], "motion": f"job:{captured.id}", "train": {"minutes": 0.01}})
+    backend.cancel(job_id)
+    assert backend.job(job_id)["config"]["motion"] == str(captured.artifacts / "motion.npz")
+    for wrong in ("job:../x", "job:", f"job:{uuid.uuid4()}"):
+        with pytest.raises(BackendError, match="there is no job"):
+            backend.submit({"stages": ["train"], "motion": wrong})
+
+
 def test_a_job_without_a_motion_cannot_be_refined(backend, captured):
     (captured.artifacts / "motion.npz").unlink()
     with pytest.raises(BackendError, match="no captured motion"):
