@@ -34,7 +34,7 @@ _AGREES = 1.5
 _MOST_AGREE = 0.5
 """Share of the background's points that must follow the turn on the way."""
 _LOST = 0.5
-"""Share of a key picture's points that may be lost before a new key picture is taken."""
+"""How much of a key picture's points must be left, in number times width, before a new key picture is taken."""
 _NEAR = np.radians(4.0)
 """Turn within which an older key picture shows enough of the same background to be used again."""
 _SEED = 0
@@ -217,7 +217,8 @@ class _Tracker:
         return self._turn, share
 
     def _by_keys(self, grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float, float] | None:
-        """Return turn, share of the key's points that follow it and share of the points still seen that do.
+        """Return the turn, how much of the key picture is left (its points and how wide they spread), and the share of
+        the points still seen that follow the turn.
 
         The oldest key picture that still shows the place decides: the fewer keys between, the less errors add up.
         """
@@ -235,7 +236,7 @@ class _Tracker:
         self._keys.append(_Key(grey, _points(grey, mask), self._turn))
 
     def _against(self, key: _Key, grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float, float] | None:
-        """Return R_frame_reference by a key picture, and the shares of its points as `_by_keys` does."""
+        """Return R_frame_reference by a key picture, and the shares as `_by_keys` does."""
         if len(key.points) < _FEWEST:
             return None
         guess = self._px(self._bearings(key.points) @ (self._speed @ self._turn @ key.turn.T).T)
@@ -247,7 +248,8 @@ class _Tracker:
         turn, follows = self._robust_turn(before, after)
         if follows.sum() < _FEWEST:
             return None
-        return turn @ key.turn, float(follows.sum()) / len(key.points), float(follows.mean())
+        kept = follows.sum() / len(key.points) * min(1.0, _width(after[follows]) / _width(key.points))
+        return turn @ key.turn, float(kept), float(follows.mean())
 
     def _robust_turn(self, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return R_after_before and which points follow it: RANSAC over pairs of bearings, then Kabsch twice."""
@@ -301,6 +303,11 @@ def _inside(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
     inside = (column >= 0) & (row >= 0) & (column < mask.shape[1]) & (row < mask.shape[0])
     inside[inside] = mask[row[inside], column[inside]] > 0
     return inside
+
+
+def _width(points: np.ndarray) -> float:
+    """Return the standard deviation of points (N, 2) in px."""
+    return max(float(np.sqrt(points.var(axis=0).sum())), 1e-6)
 
 
 def _frames(a: np.ndarray, b: np.ndarray) -> np.ndarray:
