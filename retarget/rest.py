@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,7 +16,6 @@ from .motion import Skeleton
 from .roles import FINGERS, SIDES, path_down
 
 _LIMBS = (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot"))
-_HAND = ("Hand", *(f"{finger}{i}" for finger in FINGERS for i in (1, 2, 3)))
 _STANDING = (-0.02, 0.15)
 """Range of the lowest joint's height over z = 0, in hip heights, in which a body stands on z = 0."""
 _SPLAYED = float(np.radians(15.0))
@@ -156,9 +155,9 @@ def facing_between(source: Body, target: Body) -> np.ndarray:
 def alignments(source: Body, target: Body, facing: np.ndarray) -> dict[int, np.ndarray]:
     """Return by target joint the world rotation (4,) that takes its rest to the pose the source rests in.
 
-    Arms and legs are brought to the source's directions, a hand goes with its forearm. Hips, spine and shoulders stay:
-    where their joints sit in the body differs more between rigs than how they stand. Feet rest flat in nearly all
-    rigs, whatever the legs do, and stay; a foot that was rolled outwards with its leg is put flat.
+    Arms, legs and fingers are brought to the source's directions, a hand goes with its forearm. Hips, spine and
+    shoulders stay: where their joints sit in the body differs more between rigs than how they stand. Feet rest flat in
+    nearly all rigs, whatever the legs do, and stay; a foot that was rolled outwards with its leg is put flat.
     """
     aligned: dict[int, np.ndarray] = {}
 
@@ -174,10 +173,28 @@ def alignments(source: Body, target: Body, facing: np.ndarray) -> dict[int, np.n
                     turn = rotation.between(theirs, rotation.rotate(facing, ours))
                 align(turn, side + role)
             if limb[-1] == "Hand":
-                align(turn, *(side + role for role in _HAND))
+                align(turn, side + "Hand")
+                for finger in FINGERS:
+                    _align_finger(source, target, facing, side + finger, turn, align)
         roll = rotation.multiply(rotation.multiply(facing, _foot_roll(source, side)), rotation.inverse(facing))
         align(rotation.multiply(roll, rotation.inverse(_foot_roll(target, side))), side + "Foot", side + "Toes")
     return aligned
+
+
+def _align_finger(source: Body, target: Body, facing: np.ndarray, finger: str, hand: np.ndarray,
+                  align: Callable[..., None]) -> None:
+    """Bring a finger from where its hand's turn puts it to the source's directions; its last bone goes with the others.
+
+    Rigs rest with fingers straight or curled, so a bend since rest alone would curl some twice.
+    """
+    turn = hand
+    for i in (1, 2, 3):
+        role, end = f"{finger}{i}", f"{finger}{i + 1}"
+        ours, theirs = source.direction(role, end), target.direction(role, end)
+        if ours is not None and theirs is not None:
+            bend = rotation.between(rotation.rotate(hand, theirs), rotation.rotate(facing, ours))
+            turn = rotation.multiply(bend, hand)
+        align(turn, role)
 
 
 def _foot_roll(body: Body, side: str) -> np.ndarray:

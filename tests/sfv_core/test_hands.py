@@ -197,6 +197,20 @@ def test_fingers_drive_the_fingers_of_a_rig():
     assert np.all(bend[:, rig.index("RightHandMiddle2")].max(axis=0) > 0.3)
 
 
+def test_fingers_that_rest_curled_are_not_curled_twice():
+    curled = {"LeftHandIndex1": ("LeftHand", 0.83, -0.02, 1.5), "LeftHandIndex2": ("LeftHandIndex1", 0.85, -0.02, 1.48),
+              "LeftHandIndex3": ("LeftHandIndex2", 0.85, -0.02, 1.45)}
+    rig, full = human({**MIXAMO, **curled}), with_fingers(squatting(0.5), None, IDENTITY)
+    result = retarget(full, rig, mapping.guess(full.skeleton, rig))
+    ours, theirs = (world_poses(motion)[0] for motion in (full, result))
+    for i in (1, 2):
+        ways = [places[:, skeleton.index(end)] - places[:, skeleton.index(start)] for places, skeleton, start, end in
+                ((ours, full.skeleton, f"left_index{i}", f"left_index{i + 1}"),
+                 (theirs, rig, f"LeftHandIndex{i}", f"LeftHandIndex{i + 1}"))]
+        cosine = np.sum(ways[0] * ways[1], -1) / np.linalg.norm(ways[0], axis=-1) / np.linalg.norm(ways[1], axis=-1)
+        assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 5
+
+
 def test_small_hands_and_faces_are_not_looked_at():
     small, large = keypoints(250.0), keypoints(600.0)
     for person, there in ((small, False), (large, True)):
