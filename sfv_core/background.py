@@ -93,6 +93,8 @@ def camera_motion(video: Video, keypoints: Keypoints, focal: float, progress: Pr
     if (inliers > 0).mean() < 0.7:
         return CameraMotion(keypoints.times, still, inliers, True, False,
                             "the camera moves and the background shows too little to tell how")
+    if np.percentile([people.tracker(focal).shift(turn) for turn in turns], 95) < _STILL:
+        return CameraMotion(keypoints.times, still, inliers, False, True, "the camera stands still")
     if np.median(inliers[inliers > 0]) < _MOST_AGREE:
         return CameraMotion(keypoints.times, turns, inliers, True, False, "the camera moves in a way that turning it "
                             "does not explain: it travels or zooms, or much of the background moves")
@@ -152,7 +154,7 @@ def _look_around(video: Video, keypoints: Keypoints, people: _Masks, focal: floa
         if number == 0 and share == 0:
             return None, 0.0
         if number > 0 and share > 0:
-            moved.append(_angle(turn) * focal * people.scale)
+            moved.append(tracker.shift(turn))
             shares.append(share)
         progress("background", number * step, len(keypoints))
         if number > 0 and (share == 0 or moved[-1] > 4 * _STILL):
@@ -231,6 +233,11 @@ class _Tracker:
             if best is not None and best[1] > _LOST:
                 break
         return best
+
+    def shift(self, turn: np.ndarray) -> float:
+        """Return how far a turn moves the picture in px, on average over it."""
+        grid = np.stack(np.meshgrid(*(np.linspace(0.1, 1.9, 5) * c for c in self._centre)), axis=-1).reshape(-1, 2)
+        return float(np.linalg.norm(self._px(self._bearings(grid) @ turn.T) - grid, axis=-1).mean())
 
     def _take_key(self, grey: np.ndarray, mask: np.ndarray) -> None:
         self._keys.append(_Key(grey, _points(grey, mask), self._turn))

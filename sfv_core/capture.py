@@ -48,7 +48,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     from .report import write_report
 
     clock = [time.perf_counter()]
-    keypoints = _detect(video, config, progress)
+    keypoints, source = _detect(video, config, progress)
     keypoints.save(build / "keypoints.npz")
     clock.append(time.perf_counter())
     focal = config.focal or guess_focal(keypoints.size)
@@ -66,18 +66,19 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
         clock.append(time.perf_counter())
         seconds["closeup"] = clock[3] - clock[2]
     motion.save(build / "motion.npz")
-    return write_report(build, video, config, keypoints, result, seconds, progress, extremities)
+    return write_report(build, video, config, keypoints, result, seconds, progress, extremities, source, camera)
 
 
-def _detect(video: Video, config: CaptureConfig, progress: Progress) -> Keypoints:
+def _detect(video: Video, config: CaptureConfig, progress: Progress) -> tuple[Keypoints, dict]:
+    """Return the person's keypoints, and where they come from for the report."""
     if config.keypoints is not None:
         from .pose.recorded import RecordedEstimator
 
-        return RecordedEstimator(Path(config.keypoints), config.keypoints_offset)(
-            video, config.start, config.end, progress)
+        recorded = RecordedEstimator(Path(config.keypoints), config.keypoints_offset, config.person)
+        return recorded(video, config.start, config.end, progress), recorded.report()
     from .pose.mediapipe import MediaPipeEstimator
 
-    return MediaPipeEstimator(config.person)(video, config.start, config.end, progress)
+    return MediaPipeEstimator(config.person)(video, config.start, config.end, progress), {"name": "mediapipe"}
 
 
 @contextmanager

@@ -57,8 +57,24 @@ def _facts(report: dict) -> list[tuple[str, str]]:
         ("way covered", f"{motion['travel_m']:.2f} m"),
         ("speed", f"{report['realtime_factor']:.2f} × real time: " + ", ".join(
             f"{name} {value:.1f} s" for name, value in report["seconds"].items())),
+        ("camera", _camera(report["camera"])),
+        ("keypoints", _keypoints(report["estimator"])),
         ("made with", ", ".join(f"{name} {value}" for name, value in report["versions"].items())),
     ]
+
+
+def _camera(camera: dict) -> str:
+    if not camera.get("moving"):
+        return camera.get("reason", "taken to stand still")
+    return (f"{camera['reason']}; it pans {camera['pan_deg']:.1f}°, tilts {camera['tilt_deg']:.1f}° and rolls "
+            f"{camera['roll_deg']:.1f}°")
+
+
+def _keypoints(estimator: dict) -> str:
+    if "format" not in estimator:
+        return f"from {estimator['name']}"
+    missing = ", ".join(estimator["landmarks_missing"]).replace("_", " ")
+    return f"from {estimator['file']}, {estimator['format']}" + (f"; it lacks {missing}" if missing else "")
 
 
 def _plots(report: dict, result: Reconstruction) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from retarget.whole import written_whole
 
 from . import __version__
+from .background import CameraMotion
 from .config import CaptureConfig
 from .overlay import write_overlay
 from .page import page
@@ -44,10 +45,12 @@ class Doubt:
 
 
 def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: Keypoints, result: Reconstruction,
-                 seconds: dict[str, float], progress: Progress, extremities: dict | None = None) -> dict:
+                 seconds: dict[str, float], progress: Progress, extremities: dict | None = None,
+                 estimator: dict | None = None, camera: CameraMotion | None = None) -> dict:
     """Write overlay.mp4, report.json and report.html into the folder; return report.json's content.
 
-    extremities: what is to be said of hands and head, if they were looked at.
+    extremities: what is to be said of hands and head, if they were looked at. estimator: where the keypoints come
+    from. camera: how the camera moves.
     """
     begun = time.perf_counter()
     doubts = find_doubts(result)
@@ -55,6 +58,11 @@ def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: K
     keep = _worth_showing(keypoints, result)
     pictures = write_overlay(folder / "overlay.mp4", video, keypoints, result, untrusted, progress, keep)
     report = summary(video, config, keypoints, result, doubts) | (extremities or {})
+    report["estimator"] = estimator or {"name": "mediapipe"}
+    if camera is not None:
+        report["camera"] |= camera.report()
+        report["warnings"] += [] if camera.trusted or not camera.moving else [
+            f"{camera.reason[0].upper()}{camera.reason[1:]}. It is taken to stand still, so feet may slide."]
     seconds = {**seconds, "report": time.perf_counter() - begun}
     report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     span = float(keypoints.times[-1] - keypoints.times[0]) + 1.0 / keypoints.fps

@@ -32,15 +32,20 @@ def bridged(xy: np.ndarray, confidence: np.ndarray, times: np.ndarray) -> np.nda
     return out
 
 
+def lacking(names: tuple[str, ...]) -> list[str]:
+    """Return the landmarks that a recording with these names lacks and `completed` adds."""
+    return [name for name in (*_DERIVED, *_HEAD) if name not in names]
+
+
 def completed(names: tuple[str, ...], xy: np.ndarray, xyz: np.ndarray | None, confidence: np.ndarray
               ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None, np.ndarray]:
     """Add heels, toes, finger tips, nose and ears where they are not: along the limbs, turned as the hips are.
 
     Also for landmarks that are named but never seen. Raise SfvError where limbs are missing.
     """
-    lacking = [name for name in LIMBS if name not in names or not confidence[:, names.index(name)].any()]
-    if lacking:
-        raise SfvError(f"The recording lacks {', '.join(lacking)}. Shoulders, elbows, wrists, hips, knees and ankles "
+    unseen = [name for name in LIMBS if name not in names or not confidence[:, names.index(name)].any()]
+    if unseen:
+        raise SfvError(f"The recording lacks {', '.join(unseen)}. Shoulders, elbows, wrists, hips, knees and ankles "
                        "are needed.")
     wanted = [name for name in (*_DERIVED, *_HEAD)
               if name not in names or not confidence[:, names.index(name)].any()]

@@ -19,7 +19,7 @@ _NEVER = 1e6
 
 
 def people(sightings: tuple[Sighting, ...]) -> dict[int, list[Sighting]]:
-    """Return each person's sightings by number: the file's own numbers, else 0 for the most prominent and so on."""
+    """Return each person's sightings by number: the file's own numbers, else 1 for the most prominent and so on."""
     if all(one.person is not None for one in sightings):
         named: dict[int, list[Sighting]] = {}
         for one in sightings:
@@ -30,7 +30,7 @@ def people(sightings: tuple[Sighting, ...]) -> dict[int, list[Sighting]]:
     chains: list[list[Sighting]] = []
     for _, here in groupby(sightings, key=lambda one: one.picture):
         _extend(chains, list(here))
-    return dict(enumerate(sorted(chains, key=prominence, reverse=True)))
+    return dict(enumerate(sorted(chains, key=prominence, reverse=True), start=1))
 
 
 def prominence(chain: list[Sighting]) -> float:

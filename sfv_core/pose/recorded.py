@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import SfvError
 from ..progress import Progress
 from ..video import Video, picture_times
-from .completion import bridged, completed
+from .completion import bridged, completed, lacking
 from .formats.alphapose import read_alphapose
 from .formats.arrays import read_arrays, read_both
 from .formats.openpose import read_folder
@@ -38,9 +40,22 @@ class RecordedEstimator:
     person: int | None = None
     """The file's own number of the person, or the place by prominence; the most prominent if not given."""
 
+    @cached_property
+    def content(self) -> Recording | Keypoints:
+        """What the file holds."""
+        return read(self.path)
+
+    def report(self) -> dict[str, Any]:
+        """Return what the report says about where the keypoints come from."""
+        if isinstance(self.content, Keypoints):
+            return {"name": "recorded", "format": "keypoints.npz", "file": self.path.name,
+                    "landmarks_missing": lacking(self.content.names)}
+        return {"name": "recorded", "format": self.content.format, "file": self.path.name,
+                "landmarks_missing": lacking(self.content.names), "offset": self.offset}
+
     def __call__(self, video: Video, start: float, end: float | None, progress: Progress) -> Keypoints:
         """Return the landmarks of one person; report as stage "detect". Raise SfvError that names the file."""
-        recorded = read(self.path)
+        recorded = self.content
         times = picture_times(video, 0.0, end)
         progress("detect", len(times), len(times))
         if isinstance(recorded, Keypoints):
