@@ -97,10 +97,10 @@ def applied(motion: Motion, corrections: Sequence[Correction]) -> Motion:
     contacts = None if motion.contacts is None else motion.contacts.copy()
     for correction in corrections:
         rows = slice(correction.window.start, correction.window.stop)
-        if correction.moving.travels:
+        if correction.travels:
             root_pos[rows] = correction.root_pos
-        joints = list(correction.moving.joints)
-        rotations[rows, joints] = correction.rotations[:, joints]
+        turned = np.any(correction.rotations != rotations[rows], axis=(0, 2))
+        rotations[rows, turned] = correction.rotations[:, turned]
         for pin in correction.window.pins:
             if confidence is not None:
                 confidence[pin.frame, [*pin.rotations, *pin.positions, *pin.pixels]] = 1.0

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from retarget import rotation
 from retarget.motion import Motion
 
 from ..errors import SfvError
 from . import banded
+from .camera import Camera
 from .evidence import Evidence, on_body, robust
 from .landmarks import JOINTS
 from .pins import Pin
@@ -62,7 +64,8 @@ class Correction:
     """A motion solved again in one window of N frames."""
 
     window: Window
-    moving: Moving
+    travels: bool
+    """Whether the root's path changed."""
     root_pos: np.ndarray
     """Shape (N, 3) m."""
     rotations: np.ndarray
@@ -86,6 +89,8 @@ class _Problem:
 
     motion: Motion
     moving: Moving
+    camera: Camera | None
+    """With the turns of the whole motion."""
     pins: dict[int, Pin]
     """By row of the window."""
     free_ends: tuple[bool, bool]
@@ -96,10 +101,6 @@ class _Problem:
     """Weight of each column's squared departure, shape (n,)."""
     evidence: Evidence | None
     feet: _Feet | None = None
-
-    @property
-    def camera(self):
-        return self.evidence.camera if self.evidence else None
 
 
 def windows(pins: Sequence[Pin], frames: int, reach: int) -> list[Window]:
@@ -114,25 +115,46 @@ def windows(pins: Sequence[Pin], frames: int, reach: int) -> list[Window]:
     return spans
 
 
-def correct(motion: Motion, window: Window, evidence: Evidence | None, camera=None) -> Correction:
+def correct(motion: Motion, window: Window, evidence: Evidence | None, camera: Camera | None) -> Correction:
     """Solve a window of the motion again. Raise SfvError where a pin cannot be met."""
-    moving, at_pins = moving_for(motion, window.pins, evidence.camera if evidence else camera)
-    problem = _problem(motion, window, moving, evidence)
-    delta = _led_through(problem, _same_way(at_pins, moving))
+    moving, at_pins = moving_for(motion, window.pins, camera)
+    at_pins = _same_way(at_pins, moving)
+    motion, moving, at_pins = _without_loose(motion, window, moving, at_pins)
+    problem = _problem(motion, window, moving, evidence, camera)
+    delta = _led_through(problem, at_pins)
     problem = replace(problem, feet=_standing(problem, delta), evidence=_doubted(problem, delta))
     delta, rounds = _settled(problem, delta)
     pose = posed(problem.motion, moving, _exact(problem, delta))
-    return Correction(window, moving, pose.root_pos, pose.rotations, rounds)
+    return Correction(window, moving.travels, pose.root_pos, pose.rotations, rounds)
 
 
-def _problem(motion: Motion, window: Window, moving: Moving, evidence: Evidence | None) -> _Problem:
+def _without_loose(motion: Motion, window: Window, moving: Moving, at_pins: np.ndarray
+                   ) -> tuple[Motion, Moving, np.ndarray]:
+    """Solve fingers and the like one by one, since nothing observed hangs on them; return what is left to solve."""
+    watched = {int(joint) for joint in JOINTS}
+    watched |= {joint for pin in window.pins for joint in (*pin.positions, *pin.pixels)}
+    watched |= {j for j, name in enumerate(motion.skeleton.names) if name.endswith(_FEET)}
+    loose = [joint for place, joint in enumerate(moving.joints)
+             if watched.isdisjoint(np.flatnonzero(moving.carries[place]).tolist())]
+    rotations, rows = motion.rotations.copy(), slice(window.start, window.stop)
+    for joint in loose:
+        alone, columns = Moving(motion.skeleton, (joint,), travels=False), moving.columns_of([joint])
+        if at_pins[:, columns].any():
+            delta = _led_through(_problem(motion, window, alone, None, None), at_pins[:, columns])
+            rotations[rows, joint] = rotation.multiply(rotations[rows, joint], rotation.from_rotvec(delta))
+    left = Moving(motion.skeleton, tuple(j for j in moving.joints if j not in loose), moving.travels)
+    return replace(motion, rotations=rotations), left, at_pins[:, ~moving.columns_of(loose)]
+
+
+def _problem(motion: Motion, window: Window, moving: Moving, evidence: Evidence | None, camera: Camera | None
+             ) -> _Problem:
     speed = (motion.fps / _TUNED_FPS) ** 4
     bending = _BENDING * speed * np.minimum(moving.stiffness, _STIFFEST)
     bending[moving.columns_of([motion.skeleton.root])] = _BENDING * speed
     if moving.travels:
         bending[-3:] = _TRAVEL_BENDING * speed
     part = motion.slice(window.start, window.stop)
-    return _Problem(part, moving, {pin.frame - window.start: pin for pin in window.pins},
+    return _Problem(part, moving, camera, {pin.frame - window.start: pin for pin in window.pins},
                     (window.start == 0, window.stop == len(motion)), bending, bending / (_RETURN_S * motion.fps) ** 4,
                     evidence.slice(window.start, window.stop) if evidence else None)
 
@@ -265,7 +287,8 @@ def _points(p: _Problem, pose: Pose):
     """Yield for landmarks in the picture and for standing feet: how they follow δ, their misses, their weights."""
     if p.evidence is not None:
         e, landmarks = p.evidence, on_body(pose.places, pose.world)
-        seen, change = camera_jacobian(e.camera, landmarks)
+        turns = None if e.camera.turns is None else e.camera.turns[:, None]
+        seen, change = camera_jacobian(e.camera, landmarks, turns)
         miss = (seen - e.xy) / e.size[:, None, None]
         follow = change @ pose.jacobian(landmarks, JOINTS) / e.size[:, None, None, None]
         weight = _PICTURE * e.weight * robust((miss**2).sum(axis=-1))[1]

@@ -25,6 +25,7 @@ class Evidence:
     """Where the landmarks of N frames should appear."""
 
     camera: Camera
+    """With the turns of these frames, if it turns."""
     xy: np.ndarray
     """Places in px, shape (N, L, 2)."""
     weight: np.ndarray
@@ -34,11 +35,15 @@ class Evidence:
 
     def slice(self, start: int, stop: int) -> Evidence:
         """Return the frames from `start` up to, not including, `stop`."""
-        return replace(self, xy=self.xy[start:stop], weight=self.weight[start:stop], size=self.size[start:stop])
+        camera = self.camera
+        if camera.turns is not None:
+            camera = replace(camera, turns=camera.turns[start:stop])
+        return replace(self, camera=camera, xy=self.xy[start:stop], weight=self.weight[start:stop],
+                       size=self.size[start:stop])
 
     def misses(self, landmarks: np.ndarray) -> np.ndarray:
         """Return how far landmarks in the world (N, L, 3) appear from their places, in person sizes, (N, L, 2)."""
-        return (self.camera.project(landmarks) - self.xy) / self.size[:, None, None]
+        return (self.camera.project(landmarks, self.camera.turns) - self.xy) / self.size[:, None, None]
 
 
 def robust(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +63,8 @@ def gather(motion: Motion, camera: Camera, keypoints: Keypoints, start: float) -
     columns = [even.names.index(name) if name in even.names else 0 for name in NAMES]
     weight = even.confidence[:, columns] * there
     places = landmark_places(motion)
-    size = 1.7 * camera.focal / np.maximum(camera.to_camera(motion.root_pos)[:, 2], 0.3)
-    captured, detected = camera.project(places), even.xy[:, columns]
+    size = 1.7 * camera.focal / np.maximum(camera.to_camera(motion.root_pos[:, None], camera.turns)[:, 0, 2], 0.3)
+    captured, detected = camera.project(places, camera.turns), even.xy[:, columns]
     offset = (detected - captured) / size[:, None, None]
     usual = _usual(offset, weight)
     offset = offset - usual

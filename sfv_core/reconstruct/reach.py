@@ -61,7 +61,7 @@ def equations(pose: Pose, pins: Sequence[Pin], camera: Camera | None) -> list[tu
                 rows.append(follow[k])
                 misses.append(pin.positions[joint] - points[0, k])
             elif camera is not None:
-                seen, change = camera_jacobian(camera, points[0, k])
+                seen, change = camera_jacobian(camera, points[0, k], turn_of(camera, pin))
                 rows.append(change @ follow[k] / camera.size[1])
                 misses.append((pin.pixels[joint] - seen) / camera.size[1])
         found.append((np.concatenate(rows), np.concatenate(misses)))
@@ -76,13 +76,22 @@ def fixed(pin: Pin, moving: Moving) -> np.ndarray:
     return columns
 
 
-def camera_jacobian(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where world points (..., 3) appear in px (..., 2), and how that changes with them, (..., 2, 3)."""
-    p = camera.to_camera(points)
+def turn_of(camera: Camera, pin: Pin) -> np.ndarray | None:
+    """Return how a turning camera has turned at a pin's frame, (3, 3)."""
+    return None if camera.turns is None else camera.turns[min(pin.frame, len(camera.turns) - 1)]
+
+
+def camera_jacobian(camera: Camera, points: np.ndarray, turns: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return where world points (..., 3) appear in px (..., 2), and how that changes with them, (..., 2, 3).
+
+    turns: R_frame_reference (..., 3, 3) of a camera that turns.
+    """
+    axes = rotation.to_matrix(rotation.inverse(camera.rotation))
+    axes = axes if turns is None else turns @ axes
+    p = (axes @ (points - camera.position)[..., None])[..., 0]
     z = np.maximum(p[..., 2], 1e-3)[..., None]
-    turned = rotation.to_matrix(rotation.inverse(camera.rotation))
     seen = p[..., :2] / z
-    change = (turned[:2] - seen[..., None] * turned[2]) * (camera.focal / z)[..., None]
+    change = (axes[..., :2, :] - seen[..., None] * axes[..., 2:, :]) * (camera.focal / z)[..., None]
     return seen * camera.focal + camera.centre, change
 
 
@@ -174,7 +183,10 @@ def _out_of_reach(skeleton: Skeleton, pins: Sequence[Pin], pose: Pose, miss: np.
                     f"{100 * gaps[joint]:.1f} cm. Pin it nearer, or pin what it hangs on (such as the "
                     f"{skeleton.names[skeleton.root]}) as well.")
     assert camera is not None
-    joint = max(pin.pixels, key=lambda j: float(np.linalg.norm(camera.project(pose.places[row, j]) - pin.pixels[j])))
-    gap = float(np.linalg.norm(camera.project(pose.places[row, joint]) - pin.pixels[joint]))
-    return (f"The pin of '{skeleton.names[joint]}' at frame {pin.frame} is out of reach: it stays {gap:.0f} px away "
-            "in the picture. Pin it nearer, or pin what it hangs on as well.")
+    misses = {}
+    for joint, xy in pin.pixels.items():
+        seen, _ = camera_jacobian(camera, pose.places[row, joint], turn_of(camera, pin))
+        misses[joint] = float(np.linalg.norm(seen - xy))
+    joint = max(misses, key=lambda j: misses[j])
+    return (f"The pin of '{skeleton.names[joint]}' at frame {pin.frame} is out of reach: it stays "
+            f"{misses[joint]:.0f} px away in the picture. Pin it nearer, or pin what it hangs on as well.")

@@ -57,7 +57,7 @@ def folder(tmp_path, truth, camera):
 def save_capture(folder, motion: Motion, seen: Motion, camera: Camera) -> None:
     motion.save(folder / "motion.npz")
     camera.save(folder / "camera.json")
-    xy = camera.project(landmark_places(seen))
+    xy = camera.project(landmark_places(seen), camera.turns)
     times = START + np.arange(len(seen)) / seen.fps
     Keypoints(NAMES, xy, None, np.ones(xy.shape[:2]), times, np.ones(len(times), bool), camera.size
               ).save(folder / "keypoints.npz")
@@ -113,6 +113,34 @@ def test_a_whole_pose_is_kept_with_the_root(folder, truth):
 def test_a_pixel_is_met_in_the_picture(folder, camera):
     after = refined(folder, {"frame": 50, "joints": {"left_hand": {"pixel": [400.0, 200.0]}}})
     assert np.linalg.norm(camera.project(place(after, "left_hand", 50)) - [400, 200]) < 1e-3
+
+
+def test_a_pixel_is_met_by_a_camera_that_turns(tmp_path, truth, camera):
+    pan = np.multiply.outer(np.linspace(-0.2, 0.3, FRAMES), [0.0, 1.0, 0.1])
+    turning = replace(camera, turns=rotation.to_matrix(rotation.from_rotvec(pan)))
+    save_capture(tmp_path, truth, truth, turning)
+    before = turning.project(place(truth, "left_hand", 50)[None, None], turning.turns[50:51])[0, 0]
+    after = refined(tmp_path, {"frame": 50, "joints": {"left_hand": {"pixel": (before + [15, -20]).tolist()}}})
+    hand = place(after, "left_hand", 50)[None, None]
+    assert np.linalg.norm(turning.project(hand, turning.turns[50:51]) - before - [15, -20]) < 1e-3
+    shift = np.linalg.norm(world_poses(after)[0] - world_poses(truth)[0], axis=-1)
+    assert shift[40, truth.skeleton.index("right_hand")] == 0 and shift[48, truth.skeleton.index("left_hand")] < 0.15
+
+
+def test_fingers_are_refined_too(tmp_path, truth, camera):
+    skeleton = truth.skeleton
+    longer = replace(skeleton, names=(*skeleton.names, "left_index1"), parents=np.append(skeleton.parents, 22),
+                     offsets=np.vstack([skeleton.offsets, [0.03, 0, 0]]),
+                     rest_rotations=np.vstack([skeleton.rest_rotations, rotation.IDENTITY]))
+    still = np.tile(rotation.IDENTITY, (FRAMES, 1, 1))
+    motion = Motion(longer, truth.fps, truth.root_pos, np.concatenate([truth.rotations, still], axis=1))
+    save_capture(tmp_path, motion, truth, camera)
+    bent = rotation.from_rotvec(np.array([0.0, 0.8, 0.0]))
+    rotations = dict(zip(longer.names, [*truth.rotations[60].tolist(), bent.tolist()], strict=True))
+    after = refined(tmp_path, {"frame": 60, "pose": {"rotations": rotations}})
+    angle = rotation.angle(after.rotations[:, 24], rotation.IDENTITY)
+    assert abs(angle[60] - 0.8) < 1e-9 and 0.3 < angle[56] < 0.8 and not angle[:40].any()
+    assert np.abs(after.rotations[:, :24] - truth.rotations).max() < 1e-9
 
 
 def test_a_contact_holds_the_whole_foot_for_its_time(folder, truth):
