@@ -66,10 +66,13 @@ class RecordedEstimator:
         keypoints = replace(keypoints, xy=keypoints.xy[rows], confidence=keypoints.confidence[rows],
                             xyz=None if keypoints.xyz is None else keypoints.xyz[rows], times=times[rows],
                             detected=keypoints.detected[rows])
-        if keypoints.detected.sum() < _MIN_SEEN:
-            raise SfvError(f"'{self.path}' has the person in only {int(keypoints.detected.sum())} of {int(rows.sum())} "
-                           f"pictures of the span; at least {_MIN_SEEN} are needed. Choose another span or offset.")
+        self._check_seen(int(keypoints.detected.sum()), int(rows.sum()))
         return keypoints
+
+    def _check_seen(self, seen: int, pictures: int) -> None:
+        if seen < _MIN_SEEN:
+            raise SfvError(f"'{self.path}' has the person in only {seen} of {pictures} pictures of the span; at least "
+                           f"{_MIN_SEEN} are needed. Choose another span or offset.")
 
     def _of_recording(self, recording: Recording, video: Video, times: np.ndarray) -> Keypoints:
         """Choose the person and put the sightings on the video's pictures."""
@@ -80,6 +83,7 @@ class RecordedEstimator:
             raise SfvError(f"There is no person {person} in '{self.path}'. It has "
                            f"{', '.join(str(number) for number in sorted(known)[:20])}.")
         chain = [one for one in known[person] if 0 <= one.picture + self.offset < len(times)]
+        self._check_seen(len(chain), len(times))
         return _keypoints(recording, chain, person, self.path, video, times, self.offset)
 
 
