@@ -124,7 +124,7 @@ def test_a_pixel_is_met_by_a_camera_that_turns(tmp_path, truth, camera):
     hand = place(after, "left_hand", 50)[None, None]
     assert np.linalg.norm(turning.project(hand, turning.turns[50:51]) - before - [15, -20]) < 1e-3
     shift = np.linalg.norm(world_poses(after)[0] - world_poses(truth)[0], axis=-1)
-    assert shift[40, truth.skeleton.index("right_hand")] == 0 and shift[48, truth.skeleton.index("left_hand")] < 0.15
+    assert shift[40, truth.skeleton.index("right_hand")] == 0 and shift[48, truth.skeleton.index("left_hand")] < 0.25
 
 
 def test_fingers_are_refined_too(tmp_path, truth, camera):
