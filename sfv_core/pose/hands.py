@@ -14,9 +14,9 @@ LANDMARKS = ("wrist", *(f"{finger}{i}" for finger in ("thumb", "index", "middle"
 """The network's 21 landmarks: joints named as the finger bones that begin there, and finger tips."""
 PALM = 0.09
 """Length in m from the wrist to the knuckles of a person of 1.7 m."""
-SMALLEST = 36.0
-"""Length in px that the palm must have to be looked at; from 28 px on a hand that was large enough stays so."""
-_STILL_LARGE = 28.0
+SMALLEST = 40.0
+"""Length in px that the palm must have to be looked at; from 32 px on a hand that was large enough stays so."""
+_STILL_LARGE = 32.0
 _REGION = 0.32
 """Side in m of the first region around a hand."""
 _INPUT = 224.0

@@ -29,8 +29,10 @@ _SCATTER = 0.008
 """Expected error of the network's landmarks in m; twice that in depth."""
 _BLEND = 0.12
 """Time in s over which a hand goes from the fitted pose to the relaxed one."""
-_SHORTEST, _LONGEST_GAP = 0.2, 0.3
+_SHORTEST, _LONGEST_GAP = 0.2, 0.2
 """Shortest trusted span and longest gap that is bridged within one, in s."""
+_BRIDGED = 0.3
+"""Confidence of frames within a trusted span in which the hand itself was not seen."""
 _MISFIT = 0.16
 """Distance in palm lengths from the fitted hand to the landmarks at which a sight counts little."""
 
@@ -183,7 +185,8 @@ def with_fingers(motion: Motion, hands: FittedHands | None, q_world_camera: np.n
     motion = _turn_wrists(motion, hands, q_world_camera)
     fingers = [hand_model.joint_rotations(hands.angles[0]), hand_model.mirrored(hand_model.joint_rotations(
         hands.angles[1]))]
-    trust = np.repeat(hands.trust.T, len(hand_model.JOINTS), axis=1)
+    sure = hands.trust * (_BRIDGED + (1.0 - _BRIDGED) * np.clip(2.0 * hands.score, 0.0, 1.0))
+    trust = np.repeat(sure.T, len(hand_model.JOINTS), axis=1)
     confidence = np.ones((frames, len(body))) if motion.confidence is None else motion.confidence
     contacts = None if motion.contacts is None else np.pad(motion.contacts, ((0, 0), (0, trust.shape[1])))
     return replace(motion, skeleton=_skeleton_with_fingers(body), contacts=contacts,
