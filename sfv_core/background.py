@@ -80,6 +80,8 @@ def camera_motion(video: Video, keypoints: Keypoints, focal: float, progress: Pr
     """
     count = len(keypoints)
     still = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
+    if count < 2:
+        return CameraMotion(keypoints.times, still, np.ones(count), False, True, "one picture shows no movement")
     people = _Masks(video, keypoints)
     farthest, agree = _look_around(video, keypoints, people, focal, progress)
     if farthest is None:
