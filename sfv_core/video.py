@@ -71,8 +71,8 @@ def open_video(path: Path | str) -> Video:
 def frames(video: Video, start: float = 0.0, end: float | None = None) -> Iterator[Frame]:
     """Yield the upright frames from `start` to `end` in s, one at a time.
 
-    A damaged rest of the file ends the sequence early with a warning in the log; compare the last frame's time with
-    `video.duration`.
+    Damaged parts of the file are left out with a warning in the log; compare the times of neighbouring frames, and the
+    last one's with `video.duration`.
     """
     for index, (time_s, picture) in enumerate(_pictures(video, start, end)):
         yield Frame(index, time_s, _upright(picture, video))
@@ -100,11 +100,13 @@ def _pictures(video: Video, start: float, end: float | None) -> Iterator[tuple[f
         tick = float(stream.time_base or 1 / (1000 * video.fps))
         if start > 0:
             container.seek(origin + int(start / tick), stream=stream)
+        last = -1.0
         for number, picture in enumerate(_decode(container, stream, video.path)):
             time_s = number / video.fps if picture.pts is None else (picture.pts - origin) * tick
             if end is not None and time_s > end + 1e-6:
                 return
-            if time_s >= start - 1e-6:
+            if time_s >= start - 1e-6 and time_s > last:  # after damage the decoder may hand out old pictures
+                last = time_s
                 yield time_s, picture
 
 
@@ -162,13 +164,22 @@ def _stream(container, path: Path):
 
 
 def _decode(container, stream, path: Path):
-    """Yield pictures until the end or the first damage that the decoder cannot pass."""
+    """Yield pictures until the end, without those in parts of the file that the decoder cannot pass."""
     from av.error import FFmpegError
 
+    damaged = 0
     try:
-        yield from container.decode(stream)
+        for packet in container.demux(stream):
+            try:
+                pictures = packet.decode()
+            except FFmpegError as error:
+                damaged += 1
+                if damaged == 1:
+                    log.warning("'%s' is damaged; what cannot be decoded is left out: %s", path, error)
+                continue
+            yield from pictures
     except (FFmpegError, EOFError) as error:
-        log.warning("'%s' cannot be decoded to its end: %s", path, error)
+        log.warning("'%s' cannot be read to its end: %s", path, error)
 
 
 def _duration(container, stream) -> float:

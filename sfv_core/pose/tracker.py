@@ -16,12 +16,14 @@ from .tracklet import Sight, Tracklet, ahead, colours, covered
 
 Look = Callable[[np.ndarray, list[Region]], list[tuple[Seen, Region] | None]]
 """Takes a picture and regions; returns what was seen in each and the region in which it was seen."""
-Detect = Callable[[np.ndarray, float], list[Found]]
-"""Takes a picture and how large a person was seen last in px, 0 if none; returns the people in it."""
+Detect = Callable[[np.ndarray, bool], list[Found]]
+"""Takes a picture and whether to look closely if there is nobody; returns the people in it."""
 _PRESENT = 0.5
 """Presence from which a region shows a person; MediaPipe's own."""
 _SEARCH_EVERY = 0.25
 """Seconds between two looks at the whole picture while everybody is in sight."""
+_THOROUGH_EVERY = 0.5
+"""Seconds between two close looks at the picture while there is nobody."""
 _SAME = 0.10
 """Median limb distance in person sizes below which two regions show the same person."""
 _NEAR = 0.12
@@ -49,7 +51,7 @@ class Tracker:
         self._look, self._detect = look, detect
         self._live: list[Tracklet] = []
         self._missed: list[Tracklet] = []
-        self._searched = self._missing = -np.inf
+        self._searched = self._missing = self._thorough = -np.inf
         self.tracklets: list[Tracklet] = []
         """All runs, also those that have ended."""
 
@@ -63,7 +65,7 @@ class Tracker:
             sights += self._returned(frame, sights)
         if lost or not self._live or frame.time_s - self._searched >= _SEARCH_EVERY:
             self._searched = frame.time_s
-            sights += self._newcomers(frame, sights)
+            sights += self._newcomers(frame, sights, lost)
         if len(sights) > 1:
             shares = covered(sights)
             sights = [replace(sight, crowded=float(share)) for sight, share in zip(sights, shares, strict=True)]
@@ -90,10 +92,12 @@ class Tracker:
             sights.append(sight)
         return sights
 
-    def _newcomers(self, frame: Frame, sights: list[Sight]) -> list[Sight]:
+    def _newcomers(self, frame: Frame, sights: list[Sight], lost: bool) -> list[Sight]:
         """Search the whole picture for people who are not followed yet."""
+        thorough = not sights and (lost or frame.time_s - self._thorough >= _THOROUGH_EVERY)
+        self._thorough = frame.time_s if thorough else self._thorough
         largest = max((sight.seen.region.size for sight in sights), default=0.0)
-        regions = [found.region for found in self._detect(frame.rgb, largest)
+        regions = [found.region for found in self._detect(frame.rgb, thorough)
                    if found.region.size > _SMALLEST * largest and not _known(found.region, sights)]
         fresh: list[Sight] = []
         for result in self._look(frame.rgb, regions[:max(_MOST - len(sights), 0)]):

@@ -30,10 +30,10 @@ _SETTLED = (0.03, 0.06, 0.1)
 """Move in region sizes, log of the change of size and turn in rad up to which a region lay right."""
 _LOOKS = 3
 """Looks in one picture at most, each in the region that the one before found."""
-_TURNS = (0.0, np.pi, np.pi / 2, -np.pi / 2)
-"""How the picture is turned for the detector until somebody is found."""
-_WHOLE = 0.3
-"""Part of the picture's longer side that a person's region fills from which no closer look for people is taken."""
+_TURNS = (np.pi, np.pi / 2, -np.pi / 2)
+"""How else the picture is turned for the detector where nobody is found upright."""
+_PARTS = (2, 4)
+"""Into how many parts the longer side is cut for a closer look."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Watchers:
         """Return what is seen around each region of the picture, and the region in which it lay right."""
         return list(self._pool.map(lambda region: self._settled(rgb, region), regions))
 
-    def detect(self, rgb: np.ndarray, size: float) -> list[Found]:
-        """Return the people in the picture: turned if nobody stands upright, closer up if everybody may be small."""
-        return self._pool.submit(self._search, rgb, size).result()
+    def detect(self, rgb: np.ndarray, thorough: bool) -> list[Found]:
+        """Return the people in the picture; if there are none and it matters, in the turned picture and closer up."""
+        return self._pool.submit(self._search, rgb, thorough).result()
 
     def mirror(self, rgb: np.ndarray, region: Region) -> Future[Seen | None]:
         """Begin to look at the region in a mirror."""
@@ -76,16 +76,17 @@ class Watchers:
             region = seen.region
         return None
 
-    def _search(self, rgb: np.ndarray, size: float) -> list[Found]:
+    def _search(self, rgb: np.ndarray, thorough: bool) -> list[Found]:
         height, width = rgb.shape[:2]
-        middle, side = (width / 2, height / 2), float(max(height, width))
-        for turn in _TURNS if size == 0.0 else _TURNS[:1]:
-            found = self._detector(rgb, within=Region(middle, side, turn))
-            if found:
-                return found
-        if size > _WHOLE * side:
-            return []
-        return [found for tile in _tiles(width, height) for found in self._detector(rgb, within=tile)]
+        whole = Region((width / 2, height / 2), float(max(height, width)))
+        found = self._detector(rgb, within=whole)
+        if thorough and not found:
+            turned = [Region(whole.centre, whole.size, turn) for turn in _TURNS]
+            for closer in (turned, *(_tiles(width, height, part) for part in _PARTS)):
+                found = [one for region in closer for one in self._detector(rgb, within=region)]
+                if found:
+                    break
+        return found
 
     @property
     def _landmarker(self) -> Landmarker:
@@ -179,9 +180,9 @@ def _close(a: Region, b: Region) -> bool:
     return bool(move < _SETTLED[0] and abs(np.log(max(b.size, 1e-3) / a.size)) < _SETTLED[1] and turn < _SETTLED[2])
 
 
-def _tiles(width: int, height: int) -> list[Region]:
-    """Return squares of half the longer side that overlap by half and cover the picture."""
-    side = max(width, height) / 2
+def _tiles(width: int, height: int, parts: int) -> list[Region]:
+    """Return squares that overlap by half and cover the picture; `parts` of them would span the longer side."""
+    side = max(width, height) / parts
     across, down = (np.linspace(side / 2, length - side / 2, max(2 * round(length / side) - 1, 1))
                     if length > side else np.array([length / 2]) for length in (width, height))
     return [Region((float(x), float(y)), side) for y in down for x in across]
