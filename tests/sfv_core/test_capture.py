@@ -69,7 +69,7 @@ def test_the_page_holds_everything_inside(done):
 
 def test_progress_goes_through_the_stages_and_never_beyond_the_end(done):
     _, _, steps = done
-    assert list(dict.fromkeys(stage for stage, _, _ in steps)) == ["detect", "reconstruct", "report"]
+    assert list(dict.fromkeys(stage for stage, _, _ in steps)) == ["detect", "background", "reconstruct", "report"]
     assert all(0 <= d <= total for _, d, total in steps)
 
 
