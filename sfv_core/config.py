@@ -39,8 +39,8 @@ class CaptureConfig:
     iterations: Annotated[int, Range(1, 100_000)] = 300
     """Steps of the first fit; the second takes two thirds of it."""
     hands: bool = True
-    """Add fingers, and turn wrists and head by close looks where hands and face are large enough in the picture; fingers
-    that are not seen well enough are relaxed and have confidence 0."""
+    """Add fingers, and turn wrists and head by close looks where hands and face are large enough in the picture;
+    fingers that are not seen well enough are relaxed and have confidence 0."""
 
 
 @dataclass(frozen=True)
