@@ -38,8 +38,8 @@ _RETURN_S = 0.2
 """Time in s within which a correction fades where nothing else holds it."""
 _LET_GO = 0.35
 """Departure from the captured pose in rad beyond which that pose does not pull any more."""
-_PICTURE = 1 / 0.02**2
-"""Weight of squared misses in the picture (unit .02 person sizes)."""
+_PICTURE = 1 / 0.012**2
+"""Weight of squared misses in the picture (unit .012 person sizes, 2 cm)."""
 _FOOT = 1 / 0.02**2
 """Weight of squared distances of standing feet from their places (unit 2 cm)."""
 _DOUBT_S = 0.2
