@@ -23,6 +23,9 @@ def existing_file(path: Path, what: str) -> Path:
 
 
 def content_hash(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
+    """Return the SHA-256 of a file, or of the names and contents of a folder's files, in hexadecimal."""
+    if path.is_dir():
+        parts = [f"{file.name} {content_hash(file)}" for file in sorted(path.iterdir()) if file.is_file()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

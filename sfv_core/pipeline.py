@@ -100,7 +100,7 @@ def bake(work: Work) -> Report:
 
 
 STAGES = (
-    Stage("capture", capture, needs=("video",), uses=("body",), settings="capture", extra="pose",
+    Stage("capture", capture, needs=("video",), uses=("body", "keypoints"), settings="capture", extra="pose",
           makes=("keypoints.npz", "motion.npz", "camera.json", "overlay.mp4", "report.json", "report.html"),
           rehearsal=lambda work: try_video(work.inputs["video"])),
     Stage("train", train, needs=("motion.npz",), settings="train", extra="physics",
@@ -178,7 +178,8 @@ def check(config: JobConfig, stages: Sequence[Stage] = STAGES) -> None:
         raise SfvError(f"stages is {list(config.stages)}; give one or more of {', '.join(order)}, in this order.")
     files = given(config)
     for name, path in files.items():
-        existing_file(path, name.removesuffix(".npz"))
+        if not (name == "keypoints" and path.is_dir()):
+            existing_file(path, name.removesuffix(".npz"))
     for stage in asked_for(config, stages):
         if stage.extra:
             require(stage.extra)
@@ -192,7 +193,8 @@ def check(config: JobConfig, stages: Sequence[Stage] = STAGES) -> None:
 
 def given(config: JobConfig) -> dict[str, Path]:
     """Return the input files that the configuration names."""
-    paths = {"video": config.video, "motion.npz": config.motion, "rig": config.rig, "body": config.capture.body}
+    paths = {"video": config.video, "motion.npz": config.motion, "rig": config.rig, "body": config.capture.body,
+             "keypoints": config.capture.keypoints}
     return {name: Path(path) for name, path in paths.items() if path is not None}
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from retarget.kinematics import world_poses
 from retarget.motion import Motion
+from sfv_core import pipeline
 from sfv_core.capture import capture
-from sfv_core.config import CaptureConfig
+from sfv_core.config import CaptureConfig, JobConfig
 from sfv_core.errors import SfvError
+from sfv_core.inputs import content_hash
 from sfv_core.pose.completion import LIMBS, bridged, completed
 from sfv_core.pose.formats.layouts import BODY_25, COCO_17, COCO_18, H36M_17, HALPE_26
 from sfv_core.pose.formats.openpose import numbered
@@ -358,6 +360,16 @@ def test_a_failed_reading_leaves_nothing(tmp_path, examples):
     with pytest.raises(SfvError, match=r"k\.npy"):
         capture(examples / "walk.mp4", tmp_path / "out", CaptureConfig(keypoints=str(tmp_path / "k.npy")), no_progress)
     assert [path.name for path in tmp_path.iterdir()] == ["k.npy"]
+
+
+def test_a_changed_recording_is_a_changed_input_of_the_job(tmp_path, examples):
+    folder = write_openpose(tmp_path / "json", [[np.ones((25, 3))]] * 2)
+    config = JobConfig(stages=("capture",), video=str(examples / "walk.mp4"),
+                       capture=CaptureConfig(keypoints=str(folder)))
+    pipeline.check(config)
+    before = content_hash(pipeline.given(config)["keypoints"])
+    (folder / "clip_000000000001_keypoints.json").write_text('{"people": []}')
+    assert content_hash(pipeline.given(config)["keypoints"]) != before
 
 
 def test_real_recordings_lie_on_what_the_detector_sees(shared_data):
