@@ -36,7 +36,7 @@ class CaptureConfig:
     arrays (.npz, .npy, .pt; see docs/protocol.md)."""
     keypoints_offset: Annotated[int, Range(-100_000, 100_000)] = 0
     """Number of the video's picture that the keypoints' picture 0 belongs to."""
-    iterations: Annotated[int, Range(1, 100_000)] = 300
+    iterations: Annotated[int, Range(1, 100_000)] = 150
     """Steps of the first fit; the second takes two thirds of it."""
     hands: bool = True
     """Add fingers, and turn wrists and head by close looks where hands and face are large enough in the picture;

@@ -10,7 +10,7 @@ import torch
 from .ground import Ground
 from .landmarks import Observations
 from .losses import FIRST_PASS, SECOND_PASS, Floor, Seen, total
-from .pose_model import PoseModel, Shape, Track
+from .pose_model import PoseModel, Shape, Track, time_last
 
 _WINDOW = 600
 _OVERLAP = 60
@@ -27,7 +27,7 @@ def seen(observations: Observations, trust: np.ndarray, focal: float, centre: np
     assert o.xyz is not None
 
     def tensor(a: np.ndarray) -> torch.Tensor:
-        return torch.tensor(a, dtype=torch.float32)
+        return time_last(torch.tensor(a, dtype=torch.float32))
 
     return Seen(tensor(o.xy - centre), tensor(o.xyz), tensor(o.weight), tensor(trust), tensor(o.size), focal, o.fps,
                 None if o.spread is None else tensor(o.spread), None if o.turns is None else tensor(o.turns))
@@ -80,6 +80,7 @@ def _minimise(model: PoseModel, track: Track, shape: Shape, what: Seen, floor: F
               step: Step, learn_shared: bool) -> tuple[Track, Shape, torch.Tensor]:
     """Run Adam with cosine decay on one window; shape and tilt move only where asked."""
     shape = Shape(shape.log_scales.detach().clone(), shape.shifts.detach().clone())
+    track = Track(time_last(track.six), time_last(track.hips))
     tilt = torch.zeros(3) if floor is None else floor.tilt.detach().clone()
     if floor is not None:
         floor = Floor(floor.up, floor.height, tilt, floor.contact)

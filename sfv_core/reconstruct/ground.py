@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from ..body.model import SMPL_NAMES as JOINTS
 from . import landmarks
+from .contact import contact_speeds, likely
 from .landmarks import Observations
 
 _INLIER = 0.03
@@ -17,8 +17,6 @@ _BELOW = 0.08
 """Depth in m below the plane at which a point speaks against it."""
 _STILL = 0.35
 """Speed in m/s below which a foot may stand."""
-_CONTACT_SPEED, _CONTACT_HEIGHT = 0.45, 0.12
-"""Speed in m/s and height in m at which contact is as likely as not."""
 _ROLL, _PITCH, _LEAN = 4.0, 12.0, 5.0
 """Deviations in degrees: how level cameras are held, how far they look up or down, how far people lean on average."""
 _SUPPORT = 8.0
@@ -41,24 +39,14 @@ class Ground:
 
 
 def find_ground(places: np.ndarray, joints: np.ndarray, observations: Observations) -> tuple[Ground, np.ndarray]:
-    """Return the ground and the contact weights (T, C) of `landmarks.CONTACTS`.
+    """Return the ground and how likely each of `landmarks.CONTACTS` touches it, (T, C).
 
-    places: landmarks (T, L, 3), joints: (T, J, 3), both of the first pass in camera axes. Contact is slow and low,
-    both as smooth steps.
+    places: landmarks (T, L, 3), joints: (T, J, 3), both of the first pass in camera axes.
     """
     points = places[:, landmarks.CONTACTS]
-    speed = _speeds(observations)
+    speed = contact_speeds(observations)
     ground = _plane(points[:, :4], speed[:, :4], _balance(points[:, :4], joints, speed[:, :4]))
-    above = points @ ground.up - ground.height - _CONTACT_HEIGHT - 1.2 * landmarks.CONTACT_HEIGHTS
-    contact = _falling(speed - _CONTACT_SPEED, 0.08) * _falling(above, 0.03)
-    return ground, contact * (observations.weight[:, landmarks.CONTACTS] > 0)
-
-
-def _speeds(observations: Observations) -> np.ndarray:
-    """Return the contacts' speeds in the picture as m/s at the person's distance, shape (T, C)."""
-    xy = gaussian_filter1d(observations.xy[:, landmarks.CONTACTS], 1.0, axis=0, mode="nearest")
-    step = np.linalg.norm(np.gradient(xy, axis=0), axis=-1)
-    return step / observations.size[:, None] * 1.7 * observations.fps
+    return ground, likely(speed, points @ ground.up - ground.height, observations.weight[:, landmarks.CONTACTS])
 
 
 def _balance(feet: np.ndarray, joints: np.ndarray, speed: np.ndarray) -> np.ndarray | None:
@@ -104,8 +92,3 @@ def _plane(feet: np.ndarray, speed: np.ndarray, balance: np.ndarray | None) -> G
 def _few(points: np.ndarray) -> np.ndarray:
     """Return at most `_MOST_POINTS` of the points (N, 3), evenly."""
     return points[:: max(1, len(points) // _MOST_POINTS)]
-
-
-def _falling(x: np.ndarray, width: float) -> np.ndarray:
-    """Step smoothly from 1 below 0 to 0 above it."""
-    return 1.0 / (1.0 + np.exp(np.clip(x / width, -50, 50)))

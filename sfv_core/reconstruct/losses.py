@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from . import landmarks
-from .pose_model import Posed, pick
+from .pose_model import Posed, pick, time_last
 
 _TUNED_FPS = 30.0
 
@@ -43,8 +44,31 @@ class Seen:
 
     def slice(self, start: int, stop: int) -> Seen:
         """Return the frames from `start` up to, not including, `stop`."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: a[start:stop] for name, a in parts.items() if isinstance(a, Tensor)})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        cut = {name: time_last(a[start:stop]) for name, a in tensors.items() if isinstance(a, Tensor)}
+        return replace(self, **cut)
+
+    @cached_property
+    def bones(self) -> Tensor:
+        """Directions of `landmarks.BONES`, shape (T, B, 3)."""
+        return time_last(normalize(self.xyz[:, _BONES[:, 1]] - self.xyz[:, _BONES[:, 0]], dim=-1))
+
+    @cached_property
+    def bone_weight(self) -> Tensor:
+        """What each direction is worth by confidence, trust and precision, divided by the sum of the first two."""
+        ends = self.weight[:, _BONES[:, 0]] * self.weight[:, _BONES[:, 1]]
+        weight = base = ends.sqrt() * self.trust[:, None]
+        if self.spread is not None:
+            variance = self.spread.pow(2).sum(-1)
+            variance = variance[:, _BONES[:, 0]] + variance[:, _BONES[:, 1]]
+            weight = weight * (2 * _USUAL_SPREAD.pow(2).sum() / variance).clamp(max=4.0)
+        return time_last(weight / base.sum(0).clamp(min=1e-6))
+
+    @cached_property
+    def precision(self) -> Tensor:
+        """Square of usual to actual spread of `xyz`, shape (T, L, 3) or (3,)."""
+        spread = _USUAL_SPREAD if self.spread is None else self.spread
+        return (_USUAL_SPREAD[0] / spread).pow(2)
 
 
 @dataclass
@@ -77,8 +101,7 @@ def reprojection(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 def estimate_3d(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """3D distance in m (unit .05), robust beyond .12, by precision, trust and confidence. SFV eq. 5."""
     squared = (_in_frame(p.landmarks - p.hips[:, None], s) - s.xyz).pow(2)
-    spread = _USUAL_SPREAD if s.spread is None else s.spread
-    error = (squared * (_USUAL_SPREAD[0] / spread).pow(2)).sum(-1)
+    error = (squared * s.precision).sum(-1)
     weight = s.weight * s.trust[:, None]
     return (weight * robust(error, 0.12)).sum() / weight.sum() / 0.05**2
 
@@ -87,30 +110,25 @@ def bone_direction(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Distance of limb directions to the 3D estimate's (unit .2), whatever its bone lengths, by trust and precision."""
     upper, lower = _BONES[:, 0], _BONES[:, 1]
     mine = normalize(_in_frame(pick(p.landmarks, lower) - pick(p.landmarks, upper), s), dim=-1)
-    theirs = normalize(s.xyz[:, lower] - s.xyz[:, upper], dim=-1)
-    weight = base = (s.weight[:, upper] * s.weight[:, lower]).sqrt() * s.trust[:, None]
-    if s.spread is not None:
-        variance = s.spread[:, upper].pow(2).sum(-1) + s.spread[:, lower].pow(2).sum(-1)
-        weight = weight * (2 * _USUAL_SPREAD.pow(2).sum() / variance).clamp(max=4.0)
-    error = robust((mine - theirs).pow(2).sum(-1), 0.5)
-    return ((weight * error).sum(0) / base.sum(0).clamp(min=1e-6)).mean() / 0.2**2
+    error = robust((mine - s.bones).pow(2).sum(-1), 0.5)
+    return (s.bone_weight * error).sum() / len(_BONES) / 0.2**2
 
 
 def joint_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Second difference of the joints (unit 1 cm per frame²). SFV eq. 6."""
-    return _second_difference(p.joints).pow(2).sum(-1).mean() / 0.01**2 * (s.fps / _TUNED_FPS) ** 4
+    return _bending(p.joints) / 0.01**2 * (s.fps / _TUNED_FPS) ** 4
 
 
 def rotation_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Second difference of the local rotation matrices (unit .05), the root's nearly free."""
-    squared = _second_difference(p.rotations).pow(2).sum((-1, -2))
-    total = squared[:, 1:].sum() + 0.03 * squared[:, 0].sum()
-    return total / squared.numel() / 0.05**2 * (s.fps / _TUNED_FPS) ** 4
+    free = torch.ones(p.rotations.shape[1], 1, 1)
+    free[0] = 0.03
+    return _bending(p.rotations, free) / 0.05**2 * (s.fps / _TUNED_FPS) ** 4
 
 
 def travel_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Second difference of the body's place (unit 5 mm per frame²)."""
-    return _second_difference(p.hips).pow(2).sum(-1).mean() / 0.005**2 * (s.fps / _TUNED_FPS) ** 4
+    return _bending(p.hips[:, None]) / 0.005**2 * (s.fps / _TUNED_FPS) ** 4
 
 
 def rest_pose(p: Posed, s: Seen, f: Floor | None) -> Tensor:
@@ -198,8 +216,31 @@ def _in_frame(p: Tensor, s: Seen) -> Tensor:
     return p if s.turns is None else p @ s.turns.mT
 
 
-def _second_difference(x: Tensor) -> Tensor:
-    return x[2:] - 2.0 * x[1:-1] + x[:-2]
+class _Bending(torch.autograd.Function):
+    """Sum of weighted squared second differences along the first axis, with its gradient by hand."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+        bend = x[2:] - 2.0 * x[1:-1] + x[:-2]
+        weighted = weight * bend
+        ctx.save_for_backward(weighted)
+        return (weighted * bend).sum()
+
+    @staticmethod
+    def backward(ctx, *slopes: Tensor) -> tuple[Tensor, None]:
+        (weighted,) = ctx.saved_tensors
+        weighted = 2.0 * slopes[0] * weighted
+        out = torch.zeros_like(weighted[:1]).expand(len(weighted) + 2, *weighted.shape[1:])
+        out = time_last(out)
+        out[2:] += weighted
+        out[1:-1] -= 2.0 * weighted
+        out[:-2] += weighted
+        return out, None
+
+
+def _bending(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return the mean over time and the second axis of weighted squared second differences. (T, n, ...) → ()."""
+    return _Bending.apply(x, torch.ones(1) if weight is None else weight) / max((len(x) - 2) * x.shape[1], 1)
 
 
 def _stiffness() -> Tensor:

@@ -23,9 +23,11 @@ from ..pose.swap import repair
 from ..progress import Progress
 from . import fit, landmarks
 from .camera import Camera, guess_focal
+from .contact import contact_speeds, spans
 from .ground import Ground, find_ground
 from .initial import distances, initial_rotations, smoothed
 from .landmarks import Observations, observe
+from .lock import Points, lock_feet
 from .pose_model import Posed, PoseModel, Track, six_from_matrices
 
 _TORSO = [landmarks.NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("hip", "shoulder")]
@@ -64,7 +66,7 @@ Lift = Callable[[Observations, float, np.ndarray], tuple[np.ndarray, np.ndarray]
 
 
 def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, focal: float | None = None,
-                iterations: int = 300, lift: Lift | None = None, turns: np.ndarray | None = None) -> Reconstruction:
+                iterations: int = 150, lift: Lift | None = None, turns: np.ndarray | None = None) -> Reconstruction:
     """Fit the body of SMPL's 24 joints to the keypoints; report as stage "reconstruct".
 
     The motion's frames are evenly spaced at the video's average frame rate, from the first to the last sight of the
@@ -80,6 +82,7 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
         raise SfvError(f"The person is seen in only {len(observations)} frames; at least {_MIN_FRAMES} are needed.")
     focal = focal or guess_focal(keypoints.size)
     centre = np.array(keypoints.size, float) / 2
+    observations = landmarks.without_turns(observations, focal, centre)
     if lift is not None:
         xyz, spread = lift(observations, focal, centre)
         observations = replace(observations, xyz=xyz, spread=spread)
@@ -99,7 +102,8 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
         posed = model(track, shape)
         fitted = Skeleton(skeleton.names, skeleton.parents, model.bone_offsets(shape).numpy(),
                           skeleton.rest_rotations, skeleton.root)
-    return _in_world(fitted, posed, ground, contact, observations, focal, keypoints.size, start, trust, swaps)
+    points = Points(model.landmark_offsets(shape).numpy().astype(float))
+    return _in_world(fitted, posed, ground, points, observations, focal, keypoints.size, start, trust, swaps)
 
 
 @contextmanager
@@ -154,23 +158,26 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.numpy().astype(float)
 
 
-def _in_world(skeleton: Skeleton, posed: Posed, ground: Ground, contact: np.ndarray, observations: Observations,
+def _in_world(skeleton: Skeleton, posed: Posed, ground: Ground, points: Points, observations: Observations,
               focal: float, size: tuple[int, int], start: float, trust: np.ndarray, swaps: int) -> Reconstruction:
-    """Turn camera axes into the world: z up from the ground, the camera looking along +Y."""
+    """Turn camera axes into the world, z up from the ground and the camera looking along +Y, and hold the feet."""
     q_world_camera, position = _camera_pose(ground, _array(posed.joints[0, skeleton.root]))
-    camera = Camera(focal, np.array(size, float) / 2, size, q_world_camera, position)
+    camera = Camera(focal, np.array(size, float) / 2, size, q_world_camera, position, observations.turns)
     local = rotation.from_matrix(posed.rotations.numpy())
     local[:, skeleton.root] = rotation.multiply(q_world_camera, local[:, skeleton.root])
     root_pos = rotation.rotate(q_world_camera, _array(posed.joints[:, skeleton.root])) + position
-    places = rotation.rotate(q_world_camera, _array(posed.landmarks)) + position
-    lift = _lift(places, observations.fps)
-    root_pos, places = root_pos + lift, places + lift[:, None]
+    motion = Motion(skeleton, observations.fps, root_pos, rotation.continuous(local))
+    touching = spans(contact_speeds(observations), points.places(motion)[:, landmarks.CONTACTS, 2],
+                     observations.weight[:, landmarks.CONTACTS], observations.fps)
+    motion = lock_feet(motion, points, touching[:, :4])
+    aside = motion.root_pos[0] * [1.0, 1.0, 0.0]
+    motion = replace(motion, root_pos=motion.root_pos - aside)
+    camera = replace(camera, position=camera.position - aside)
+    places = points.places(motion)
     projected = camera.project(places, observations.turns)
-    touching = np.zeros((len(local), len(skeleton)))
-    for column, joint in enumerate(landmarks.CONTACT_JOINTS):
-        touching[:, joint] = contact[:, column]
-    motion = Motion(skeleton, observations.fps, root_pos, rotation.continuous(local),
-                    _confidence(observations, projected), touching)
+    contacts = np.zeros((len(local), len(skeleton)))
+    contacts[:, landmarks.CONTACT_JOINTS] = touching
+    motion = replace(motion, confidence=_confidence(observations, projected), contacts=contacts)
     return Reconstruction(motion, camera, start, observations, projected, places, trust, swaps)
 
 
@@ -182,17 +189,6 @@ def _camera_pose(ground: Ground, p_camera_pelvis: np.ndarray) -> tuple[np.ndarra
     m_world_camera = np.stack([np.cross(y, z), y, z])
     pelvis = m_world_camera @ p_camera_pelvis
     return rotation.from_matrix(m_world_camera), -np.array([pelvis[0], pelvis[1], ground.height])
-
-
-def _lift(places: np.ndarray, fps: float) -> np.ndarray:
-    """Return how far the body must be raised so that no foot is below the ground, smooth over 0.2 s, (T, 3) m."""
-    from scipy.ndimage import gaussian_filter1d, maximum_filter1d
-
-    reach = max(1, round(0.1 * fps))
-    feet = places[:, landmarks.CONTACTS[:4], 2]
-    need = maximum_filter1d(np.maximum(0.0, -feet.min(axis=1)), 2 * reach + 1, mode="nearest")
-    lift = gaussian_filter1d(need, reach / 2, radius=reach, mode="nearest")
-    return lift[:, None] * np.array([0.0, 0.0, 1.0])
 
 
 def _confidence(observations: Observations, projected: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from retarget import rotation
 from retarget.kinematics import world_poses
@@ -17,9 +18,14 @@ from sfv_core.pose.keypoints import Keypoints
 from sfv_core.progress import no_progress
 from sfv_core.reconstruct import landmarks
 from sfv_core.reconstruct.camera import Camera
+from sfv_core.reconstruct.chain import Chain, Plan
+from sfv_core.reconstruct.contact import runs, spans
 from sfv_core.reconstruct.fit import windows
 from sfv_core.reconstruct.initial import best_rotation, distances
 from sfv_core.reconstruct.landmarks import size_in_picture
+from sfv_core.reconstruct.legs import bend_leg
+from sfv_core.reconstruct.lock import Points, lock_feet
+from sfv_core.reconstruct.pose_model import PoseModel, Shape, Track, six_from_matrices
 from sfv_core.reconstruct.solve import Reconstruction, reconstruct
 
 LIMBS = [SMPL_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -278,3 +284,83 @@ def test_a_turning_camera_gives_the_motion_of_a_still_one(clip, skeleton):
     assert np.median(result.residual) < 4
     path, right = (r.motion.root_pos - r.motion.root_pos[0] for r in (result, straight))
     assert np.linalg.norm(path - right, axis=-1).max() < 0.1
+
+
+def test_the_hand_written_gradient_of_the_chain_agrees_with_finite_differences():
+    plan = Plan([-1, 0, 1, 1, 3], [4, 2, 0])
+    plan.path, plan.below = plan.path.double(), plan.below.double()
+    generator = torch.Generator().manual_seed(0)
+
+    def values(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.double)
+
+    offsets = values(5, 3)
+    offsets[0] = 0.0
+    inputs = (values(5, 6, 2).requires_grad_(), offsets, values(3, 3).requires_grad_())
+    assert torch.autograd.gradcheck(lambda *x: Chain.apply(*x, plan), inputs)
+
+
+def test_the_chain_poses_joints_as_forward_kinematics_does(clip, skeleton):
+    motion, _ = clip
+    model = PoseModel(skeleton)
+    six = six_from_matrices(torch.tensor(rotation.to_matrix(motion.rotations), dtype=torch.float32))
+    posed = model(Track(six, torch.zeros(len(motion), 3)), Shape.mean())
+    joints, _ = world_poses(replace(motion, skeleton=skeleton))
+    assert (posed.joints - posed.joints[:, :1]).numpy() == pytest.approx(joints - joints[:, :1], abs=1e-5)
+
+
+def test_a_bent_leg_reaches_its_target_and_keeps_its_bones_and_knee():
+    generator = np.random.default_rng(0)
+    turns = rotation.normalize(np.array([1.0, 0, 0, 0]) + 0.3 * generator.normal(size=(40, 2, 4)))
+    down = np.array([0.0, 0.0, -0.4])
+    knee = rotation.rotate(turns[:, 0], down)
+    places = np.stack([np.zeros((40, 3)), knee, knee + rotation.rotate(turns[:, 1], down)], axis=1)
+    same = bend_leg(places, turns, places[:, 2], np.array([0.0, -1.0, 0.0]))
+    assert rotation.angle(same, turns).max() < 0.06
+    target = places[:, 2] * 0.85 + generator.normal(0, 0.03, (40, 3))
+    bent = bend_leg(places, turns, target, np.array([0.0, -1.0, 0.0]))
+    reached = rotation.rotate(bent[:, 0], down) + rotation.rotate(bent[:, 1], down)
+    assert reached == pytest.approx(target, abs=1e-6)
+
+
+def test_a_straight_knee_bends_forward():
+    places = np.array([[[0, 0, 0.8], [0, 0, 0.4], [0, 0, 0.0]]])
+    still = np.tile(rotation.IDENTITY, (1, 2, 1))
+    bent = bend_leg(places, still, np.array([[0, 0, 0.1]]), np.array([0.0, -1.0, 0.0]))
+    knee = rotation.rotate(bent[:, 0], np.array([0.0, 0.0, -0.4]))
+    assert knee[0, 1] < -0.05 and knee[0, 0] == pytest.approx(0, abs=1e-6)
+
+
+def test_locked_feet_stand_still_and_the_rest_hardly_changes(clip):
+    """A true walk with trembling legs: where the feet touch they stop, and nothing jumps."""
+    motion, _ = clip
+    points = Points(landmarks.OFFSETS)
+    tremble = rotation.from_rotvec(np.random.default_rng(0).normal(0, 0.02, (len(motion), len(motion.skeleton), 3)))
+    shaky = replace(motion, rotations=rotation.multiply(motion.rotations, tremble))
+    feet = points.places(motion)[:, landmarks.CONTACTS[:4]]
+    speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1) * motion.fps
+    touching = (feet[..., 2] < 0.05) & (speed < 0.3)
+    locked = lock_feet(shaky, points, touching)
+    after = points.places(locked)[:, landmarks.CONTACTS[:4]]
+    step = np.linalg.norm(np.diff(after, axis=0), axis=-1) * motion.fps
+    assert step[touching[1:] & touching[:-1]].mean() < 0.02
+    assert after[..., 2].min() > -0.005
+    before = world_poses(shaky)[0]
+    assert np.linalg.norm(world_poses(locked)[0] - before, axis=-1).mean() < 0.03
+    jump = [np.linalg.norm(np.diff(world_poses(m)[0], 2, axis=0), axis=-1).mean() for m in (shaky, locked)]
+    assert jump[1] < 1.05 * jump[0]
+
+
+def test_contacts_do_not_flicker():
+    speed = np.full((40, 8), 2.0)
+    speed[5:25, 0] = 0.1
+    speed[14, 0] = 1.0
+    speed[30:32, 0] = 0.1
+    touching = spans(speed, np.full((40, 8), 0.02), np.ones((40, 8)), 30.0)
+    assert [(rows[0], rows[-1]) for rows in runs(touching[:, 0])] == [(5, 24)]
+    assert not touching[:, 1:].any()
+
+
+def test_a_foot_in_the_air_does_not_touch_even_if_it_is_still():
+    height = np.full((30, 8), 0.5)
+    assert not spans(np.zeros((30, 8)), height, np.ones((30, 8)), 30.0).any()
