@@ -18,13 +18,17 @@ def bent(x: np.ndarray, free_ends: tuple[bool, bool]) -> np.ndarray:
     return np.einsum("ts,sn->tn", _square(len(x), free_ends), x)
 
 
-def step(square: np.ndarray, bending: np.ndarray, free_ends: tuple[bool, bool], slope: np.ndarray, rules: Rules
-         ) -> np.ndarray:
-    """Minimise ½ xᵀ(square + bending · DᵀD) x + slope · x under the rules. (N, n, n), (n,), (N, n) → (N, n)."""
+def step(square: np.ndarray, coupling: np.ndarray, bending: np.ndarray, free_ends: tuple[bool, bool],
+         slope: np.ndarray, rules: Rules) -> np.ndarray:
+    """Minimise ½ xᵀ(A + bending · DᵀD) x + slope · x under the rules; x and slope (N, n), bending (n,).
+
+    A has the blocks `square` (N, n, n) of the frames and `coupling` (N − 1, n, n) below them: frame t + 1 with t.
+    """
     count, n = slope.shape
     differences = _square(count, free_ends)
     blocks = [square + np.diagonal(differences)[:, None, None] * np.diag(bending)]
     blocks += [np.diagonal(differences, k)[:, None, None] * np.diag(bending) for k in (1, 2)]
+    blocks[1] += coupling
     start = np.zeros((count, n))
     bases = {}
     for row, (c, b) in rules.items():

@@ -24,6 +24,7 @@ from .evidence import Evidence, on_body, robust
 from .landmarks import JOINTS
 from .pins import Pin
 from .reach import EXACT, camera_jacobian, equations, fixed, moving_for
+from .standing import FEET, Feet, standing
 from .turning import Moving, Pose, posed
 
 WINDOW_S = 0.6
@@ -40,11 +41,8 @@ _LET_GO = 0.35
 """Departure from the captured pose in rad beyond which that pose does not pull any more."""
 _PICTURE = 1 / 0.012**2
 """Weight of squared misses in the picture (unit .012 person sizes, 2 cm)."""
-_FOOT = 1 / 0.02**2
-"""Weight of squared distances of standing feet from their places (unit 2 cm)."""
 _DOUBT_S = 0.2
 """Time in s around a pin over which a detection that contradicts it is not believed either."""
-_FEET = ("_ankle", "_foot")
 _ROUNDS = 8
 _SETTLED = 1e-3
 
@@ -75,15 +73,6 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class _Feet:
-    """Where feet stand: joints, their places (N, F, 3) m, and weights (N, F), 0 where they do not."""
-
-    joints: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
-
-
-@dataclass(frozen=True)
 class _Problem:
     """What is solved in one window, apart from the unknowns δ (N, n)."""
 
@@ -100,7 +89,7 @@ class _Problem:
     holding: np.ndarray
     """Weight of each column's squared departure, shape (n,)."""
     evidence: Evidence | None
-    feet: _Feet | None = None
+    feet: Feet | None = None
 
 
 def windows(pins: Sequence[Pin], frames: int, reach: int) -> list[Window]:
@@ -122,7 +111,8 @@ def correct(motion: Motion, window: Window, evidence: Evidence | None, camera: C
     motion, moving, at_pins = _without_loose(motion, window, moving, at_pins)
     problem = _problem(motion, window, moving, evidence, camera)
     delta = _led_through(problem, at_pins)
-    problem = replace(problem, feet=_standing(problem, delta), evidence=_doubted(problem, delta))
+    problem = replace(problem, feet=standing(motion, window.start, moving, problem.pins, delta),
+                      evidence=_doubted(problem, delta))
     delta, rounds = _settled(problem, delta)
     pose = posed(problem.motion, moving, _exact(problem, delta))
     return Correction(window, moving.travels, pose.root_pos, pose.rotations, rounds)
@@ -133,7 +123,7 @@ def _without_loose(motion: Motion, window: Window, moving: Moving, at_pins: np.n
     """Solve fingers and the like one by one, since nothing observed hangs on them; return what is left to solve."""
     watched = {int(joint) for joint in JOINTS}
     watched |= {joint for pin in window.pins for joint in (*pin.positions, *pin.pixels)}
-    watched |= {j for j, name in enumerate(motion.skeleton.names) if name.endswith(_FEET)}
+    watched |= {j for j, name in enumerate(motion.skeleton.names) if name.endswith(FEET)}
     loose = [joint for place, joint in enumerate(moving.joints)
              if watched.isdisjoint(np.flatnonzero(moving.carries[place]).tolist())]
     rotations, rows = motion.rotations.copy(), slice(window.start, window.stop)
@@ -183,38 +173,7 @@ def _led_through(p: _Problem, at_pins: np.ndarray) -> np.ndarray:
             held |= p.moving.columns_of(above) & (known != 0)
         rules[row] = (np.eye(n)[held], known[held])
     square = np.zeros((count, n, n)) + np.diag(p.holding)
-    return banded.step(square, p.bending, p.free_ends, np.zeros((count, n)), rules)
-
-
-def _standing(p: _Problem, delta: np.ndarray) -> _Feet | None:
-    """Return where the feet stand: as captured; where a pin moved a foot, it stands there as long as it stands."""
-    contacts, names = p.motion.contacts, p.motion.skeleton.names
-    legs = [j for place in range(len(p.moving.joints)) for j in np.flatnonzero(p.moving.carries[place])]
-    joints = np.array(sorted({j for j in (*legs, *(range(len(names)) if p.moving.travels else ()))
-                              if names[j].endswith(_FEET)}), int)
-    if contacts is None or not len(joints):
-        return None
-    before = posed(p.motion, p.moving, np.zeros_like(delta)).places[:, joints]
-    moved = posed(p.motion, p.moving, delta).places[:, joints] - before
-    target, weight = before.copy(), contacts[:, joints].astype(float)
-    pinned = np.zeros((len(delta), len(joints)), bool)
-    for row, pin in p.pins.items():
-        pinned[row] = [joint in pin.positions or joint in pin.pixels or not pin.rotations.keys().isdisjoint(
-            _above(p.motion, joint)) for joint in joints]
-    for column in range(len(joints)):
-        stands = weight[:, column] > 0.5
-        for run in np.split(np.arange(len(stands)), np.flatnonzero(np.diff(stands)) + 1):
-            rows = run[pinned[run, column]]
-            if stands[run[0]] and len(rows):
-                target[run, column] += np.stack([np.interp(run, rows, moved[rows, column, k]) for k in range(3)], 1)
-    return _Feet(joints, target, weight)
-
-
-def _above(motion: Motion, joint: int) -> list[int]:
-    chain = [joint]
-    while motion.skeleton.parents[chain[-1]] >= 0:
-        chain.append(int(motion.skeleton.parents[chain[-1]]))
-    return chain
+    return banded.step(square, np.zeros((count - 1, n, n)), p.bending, p.free_ends, np.zeros((count, n)), rules)
 
 
 def _doubted(p: _Problem, delta: np.ndarray) -> Evidence | None:
@@ -249,13 +208,13 @@ def _move(p: _Problem, delta: np.ndarray) -> np.ndarray:
     """Return the Gauss-Newton step from δ that meets the pins' equations, (N, n)."""
     pose = posed(p.motion, p.moving, delta)
     square, slope = _departure(p, delta)[1:]
-    for follow, miss, weight in _points(p, pose):
-        rows = follow.reshape(len(delta), -1, delta.shape[1])
-        heavy = rows * weight.reshape(len(delta), -1, 1)
-        square += np.swapaxes(heavy, 1, 2) @ rows
-        slope += (np.swapaxes(heavy, 1, 2) @ miss.reshape(len(delta), -1, 1))[..., 0]
+    coupling = np.zeros((len(delta) - 1, *square.shape[1:]))
+    if p.evidence is not None:
+        _add_picture(p.evidence, pose, square, slope)
+    if p.feet is not None:
+        p.feet.add(pose, square, coupling, slope)
     slope += banded.bent(delta, p.free_ends) * p.bending
-    return banded.step(square, p.bending, p.free_ends, slope, _rules(p, pose))
+    return banded.step(square, coupling, p.bending, p.free_ends, slope, _rules(p, pose))
 
 
 def _cost(p: _Problem, delta: np.ndarray) -> float:
@@ -266,8 +225,7 @@ def _cost(p: _Problem, delta: np.ndarray) -> float:
         squared = (p.evidence.misses(on_body(pose.places, pose.world)) ** 2).sum(axis=-1)
         cost += _PICTURE * float((p.evidence.weight * robust(squared)[0]).sum())
     if p.feet is not None:
-        squared = ((pose.places[:, p.feet.joints] - p.feet.target) ** 2).sum(axis=-1)
-        cost += _FOOT * float((p.feet.weight * squared).sum())
+        cost += p.feet.cost(pose)
     return cost
 
 
@@ -283,19 +241,18 @@ def _departure(p: _Problem, delta: np.ndarray) -> tuple[float, np.ndarray, np.nd
     return cost, weights[:, :, None] * np.eye(delta.shape[1]), weights * delta
 
 
-def _points(p: _Problem, pose: Pose):
-    """Yield for landmarks in the picture and for standing feet: how they follow δ, their misses, their weights."""
-    if p.evidence is not None:
-        e, landmarks = p.evidence, on_body(pose.places, pose.world)
-        turns = None if e.camera.turns is None else e.camera.turns[:, None]
-        seen, change = camera_jacobian(e.camera, landmarks, turns)
-        miss = (seen - e.xy) / e.size[:, None, None]
-        follow = change @ pose.jacobian(landmarks, JOINTS) / e.size[:, None, None, None]
-        weight = _PICTURE * e.weight * robust((miss**2).sum(axis=-1))[1]
-        yield follow, miss, np.repeat(weight, 2, axis=1)
-    if p.feet is not None:
-        feet = pose.places[:, p.feet.joints]
-        yield pose.jacobian(feet, p.feet.joints), feet - p.feet.target, np.repeat(_FOOT * p.feet.weight, 3, axis=1)
+def _add_picture(e: Evidence, pose: Pose, square: np.ndarray, slope: np.ndarray) -> None:
+    """Add the derivatives of the picture's cost to the blocks per frame (N, n, n) and the slope (N, n)."""
+    landmarks = on_body(pose.places, pose.world)
+    turns = None if e.camera.turns is None else e.camera.turns[:, None]
+    seen, change = camera_jacobian(e.camera, landmarks, turns)
+    miss = (seen - e.xy) / e.size[:, None, None]
+    follow = change @ pose.jacobian(landmarks, JOINTS) / e.size[:, None, None, None]
+    weight = np.repeat(_PICTURE * e.weight * robust((miss**2).sum(axis=-1))[1], 2, axis=1)
+    rows = follow.reshape(len(slope), -1, slope.shape[1])
+    heavy = np.swapaxes(rows * weight[..., None], 1, 2)
+    square += heavy @ rows
+    slope += (heavy @ miss.reshape(len(slope), -1, 1))[..., 0]
 
 
 def _rules(p: _Problem, pose: Pose) -> dict[int, tuple[np.ndarray, np.ndarray]]:

@@ -330,8 +330,12 @@ def test_the_banded_step_is_the_constrained_minimum(free_ends):
     square, bending = root @ np.swapaxes(root, 1, 2), generator.uniform(0.5, 2, n)
     slope = generator.normal(size=(count, n))
     rules = {2: (generator.normal(size=(2, n)), generator.normal(size=2)), 3: (np.eye(n), generator.normal(size=n))}
-    x = banded.step(square.copy(), bending, free_ends, slope, rules)
+    square += 4 * np.eye(n)
+    coupling = generator.uniform(-0.5, 0.5, (count - 1, n, n))
+    x = banded.step(square.copy(), coupling, bending, free_ends, slope, rules)
     gradient = np.einsum("tij,tj->ti", square, x) + banded.bent(x, free_ends) * bending + slope
+    gradient[1:] += np.einsum("tij,tj->ti", coupling, x[:-1])
+    gradient[:-1] += np.einsum("tji,tj->ti", coupling, x[1:])
     for row in range(count):
         if row in rules:
             c, b = rules[row]
