@@ -54,6 +54,7 @@ def _facts(report: dict) -> list[tuple[str, str]]:
         ("feet on the ground", f"{100 * feet['contact_share']:.0f} % of the time; sliding "
                                f"{100 * feet['slide_m_per_s']:.1f} cm/s while they stand"),
         ("feet below the ground", f"at most {100 * feet['deepest_m']:.1f} cm"),
+        *_seen_close(report),
         ("way covered", f"{motion['travel_m']:.2f} m"),
         ("speed", f"{report['realtime_factor']:.2f} × real time: " + ", ".join(
             f"{name} {value:.1f} s" for name, value in report["seconds"].items())),
@@ -75,6 +76,15 @@ def _keypoints(estimator: dict) -> str:
         return f"from {estimator['name']}"
     missing = ", ".join(estimator["landmarks_missing"]).replace("_", " ")
     return f"from {estimator['file']}, {estimator['format']}" + (f"; it lacks {missing}" if missing else "")
+
+
+def _seen_close(report: dict) -> list[tuple[str, str]]:
+    """Say how long hands and head were large and clear enough; nothing where they were not looked at."""
+    if "hands" not in report:
+        return []
+    return [(part, f"seen close enough {100 * share:.0f} % of the time{', else relaxed' * ('hand' in part)}")
+            for part, share in (("left hand", report["hands"]["left"]), ("right hand", report["hands"]["right"]),
+                                ("head", report["head"]["share"]))]
 
 
 def _plots(report: dict, result: Reconstruction) -> str:

@@ -18,8 +18,14 @@ _REGION = 0.30
 """Side in m of the first region around a face."""
 _INPUT = 192.0
 _NEEDED = ("left_eye", "right_eye", "mouth_left", "mouth_right")
-_RIGHT_EYE, _LEFT_EYE = 33, 263
-"""Outer corners of the eyes among the network's 468 landmarks."""
+PAIRS = ((33, 263), (133, 362), (130, 359), (70, 300), (105, 334), (55, 285), (129, 358), (61, 291), (234, 454),
+         (127, 356), (93, 323), (58, 288))
+"""Right and left landmarks of the network's 468: corners of the eyes (outer ones first), brows, nostrils, corners of
+the mouth, edge of the face."""
+MIDDLE = (10, 151, 9, 168, 6, 197, 195, 5, 4, 1, 2, 152, 175)
+"""Landmarks on the plane of symmetry, from the forehead over the nose to the chin."""
+POINTS = [i for pair in PAIRS for i in pair] + list(MIDDLE)
+"""The landmarks that are kept, in this order."""
 
 
 def face_part(keypoints: Keypoints, size: np.ndarray) -> Part | None:
@@ -39,8 +45,8 @@ def face_part(keypoints: Keypoints, size: np.ndarray) -> Part | None:
 
 
 def around(xy: np.ndarray) -> Region:
-    """Return the region around a face's landmarks (468, 2) px, eyes level."""
-    across = xy[_LEFT_EYE] - xy[_RIGHT_EYE]
+    """Return the region around a face's `POINTS` (P, 2) px, eyes level."""
+    across = xy[1] - xy[0]
     angle = float(np.arctan2(across[1], across[0]))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     own = xy @ turn.T
@@ -59,7 +65,7 @@ def _region(points: np.ndarray, metre: float) -> Region:
 def _read(outputs: tuple[np.ndarray, ...], region: Region) -> Sight:
     """Take landmarks and presence from a region to the picture; depth has the scale of x and y, in px."""
     flat, presence = sorted(outputs, key=np.size, reverse=True)[:2]
-    points = flat.reshape(468, 3).astype(float)
+    points = flat.reshape(-1, 3)[POINTS].astype(float)
     xy = region.to_picture(points[:, :2] / _INPUT)
     xyz = np.concatenate([xy - xy.mean(axis=0), points[:, 2:] * region.size / _INPUT], axis=1)
     return Sight(xy, xyz, float(1.0 / (1.0 + np.exp(-float(presence.ravel()[0])))))

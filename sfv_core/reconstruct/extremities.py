@@ -17,7 +17,8 @@ from ..pose.keypoints import Keypoints
 from ..pose.swap import repair
 from ..progress import Progress
 from ..video import Video
-from .fingers import FittedHands, fit_hands, hand_length, with_fingers
+from .fingers import hand_length, with_fingers
+from .hand_fit import FittedHands, fit_hands
 from .head import FittedHead, fit_head, turn_head
 from .solve import Reconstruction
 

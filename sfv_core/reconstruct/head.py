@@ -15,15 +15,10 @@ from retarget.kinematics import world_poses
 from retarget.motion import Motion
 
 from ..pose.closeup import Closeup
-from .fingers import ray, spans
+from ..pose.face import MIDDLE, PAIRS
+from .hand_fit import ray, spans
 
-PAIRS = ((33, 263), (133, 362), (130, 359), (70, 300), (105, 334), (55, 285), (129, 358), (61, 291), (234, 454),
-         (127, 356), (93, 323), (58, 288))
-"""Right and left landmarks: corners of the eyes, brows, nostrils, corners of the mouth, edge of the face."""
-MIDDLE = (10, 151, 9, 168, 6, 197, 195, 5, 4, 1, 2, 152, 175)
-"""Landmarks on the plane of symmetry, from the forehead over the nose to the chin."""
 _FOREHEAD, _CHIN = 10, 152
-_POINTS = np.array([i for pair in PAIRS for i in pair] + list(MIDDLE))
 _NECK = 0.4
 """Share of a correction that the neck takes."""
 _AWAY = np.cos(np.radians([65.0, 55.0]))
@@ -53,7 +48,7 @@ def fit_head(face: Closeup, fps: float, focal: float, centre: np.ndarray, expect
     seen = face.score > 0
     if not seen.any():
         return FittedHead(expected, np.zeros(len(expected)))
-    turns = face_rotations(face.xyz[:, _POINTS], face.score)
+    turns = face_rotations(face.xyz, face.score)
     turns = rotation.multiply(ray(face.xy.mean(axis=1), focal, centre), turns)
     apart = rotation.angle(turns, expected)
     look = np.minimum(*(-rotation.rotate(q, np.array([0.0, -1.0, 0.0]))[:, 2] for q in (turns, expected)))

@@ -19,15 +19,9 @@ from sfv_core.pose import face, hands
 from sfv_core.pose.closeup import Closeup
 from sfv_core.pose.keypoints import Keypoints
 from sfv_core.pose.mediapipe import NAMES
-from sfv_core.reconstruct import hand_model, head
-from sfv_core.reconstruct.fingers import (
-    FittedHands,
-    fit_hands,
-    hand_length,
-    spans,
-    with_fingers,
-    without_fingers,
-)
+from sfv_core.reconstruct import hand_fit, hand_model, head
+from sfv_core.reconstruct.fingers import hand_length, with_fingers, without_fingers
+from sfv_core.reconstruct.hand_fit import FittedHands, fit_hands, spans
 from sfv_core.reconstruct.hand_model import HandShape, joint_rotations, landmarks
 from tests.retarget.humans import MIXAMO, human
 from tests.sfv_core.people import squatting
@@ -95,6 +89,15 @@ def test_known_finger_poses_are_recovered_within_a_few_degrees(number, side):
     assert np.median(error) < 6 and error.mean() < 9
     assert np.degrees(rotation.angle(fitted.palm[number], palm)).mean() < 6
     np.testing.assert_allclose(fitted.angles[1 - number], np.tile(hand_model.RELAXED, (30, 1)))
+
+
+def test_a_long_video_is_fitted_in_parts_without_a_jump(monkeypatch):
+    hand = seen(grasping(), turning(), "left", noise=0.001)
+    whole = fit_hands((hand, nobody()), 30.0, FOCAL, CENTRE, LENGTH)
+    monkeypatch.setattr(hand_fit, "_PART", 15)
+    parts = fit_hands((hand, nobody()), 30.0, FOCAL, CENTRE, LENGTH)
+    jump = np.abs(parts.angles[0, 15] - parts.angles[0, 14])
+    assert np.degrees(jump - np.abs(whole.angles[0, 15] - whole.angles[0, 14])).max() < 5
 
 
 def test_a_hand_of_another_size_and_shape_gives_the_same_angles():
@@ -245,15 +248,15 @@ def test_regions_turn_the_fingers_up():
 
 
 def faces(turns: np.ndarray) -> np.ndarray:
-    """Return a made-up symmetric face's landmarks in camera axes, (T, 468, 3)."""
+    """Return a made-up symmetric face's landmarks in camera axes, (T, P, 3)."""
     random = np.random.default_rng(3)
-    shape = np.zeros((468, 3))
-    for right, left in head.PAIRS:
-        shape[left] = np.abs(random.normal(size=3)) * [4, -2, 1] + [1, 0, 0]
-        shape[right] = shape[left] * [-1, 1, 1]
-    shape[list(head.MIDDLE)] = np.stack([np.zeros(13), -2 - random.random(13), np.linspace(7, -7, 13)], axis=1)
-    shape[152], shape[10] = (0, -2, -8), (0, -2, 8)
-    return 20 * rotation.rotate(turns[:, None], shape)
+    left = np.abs(random.normal(size=(len(face.PAIRS), 3))) * [4, -2, 1] + [1, 0, 0]
+    sides = np.stack([left * [-1, 1, 1], left], axis=1).reshape(-1, 3)
+    middle = np.stack([np.zeros(len(face.MIDDLE)), -2 - random.random(len(face.MIDDLE)),
+                       np.linspace(7, -7, len(face.MIDDLE))], axis=1)
+    for landmark, z in ((10, 8), (152, -8)):
+        middle[face.MIDDLE.index(landmark)] = 0, -2, z
+    return 20 * rotation.rotate(turns[:, None], np.concatenate([sides, middle]))
 
 
 def test_the_head_is_found_from_its_face_and_carried_by_neck_and_head():
