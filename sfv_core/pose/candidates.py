@@ -48,6 +48,7 @@ def choose(candidates: list[list[Candidate]]) -> list[Candidate | None]:
     The path minimises jumps of place and pose between pictures plus disagreement within a picture (Viterbi); pictures
     without a candidate stay None.
     """
+    candidates = [_agreed(options) for options in candidates]
     filled = [index for index, options in enumerate(candidates) if options]
     chosen: list[Candidate | None] = [None] * len(candidates)
     if not filled:
@@ -64,6 +65,12 @@ def choose(candidates: list[list[Candidate]]) -> list[Candidate | None]:
         chosen[filled[position]] = _merged(options[pick], options)
         pick = int(back[position - 1][pick]) if position else pick
     return chosen
+
+
+def _agreed(options: list[Candidate]) -> list[Candidate]:
+    """Merge two detections at once where they agree, which spares the search."""
+    agree = len(options) == 2 and distance(*options) < _SAME_POSE
+    return [_merged(options[0], options)] if agree else options
 
 
 def _own_cost(options: list[Candidate]) -> np.ndarray:

@@ -15,6 +15,8 @@ _COLOUR = 0.08
 """Mean difference of the colours that costs 1; one person's stay below half of it."""
 _CALM = 0.4
 """Seconds without a sight after which where a person was says half as much."""
+_FAR = 1.2
+"""Largest cost of a place, so that clothes decide after a cut in the film."""
 _IMPOSSIBLE = 1e3
 _BRIEF = 5
 """Sights below which somebody is an error rather than a person, unless there is nobody else."""
@@ -99,7 +101,7 @@ def _misplaced(before: Tracklet, run: Tracklet) -> float:
     there = ahead(before, run.start.time_s)
     here = np.array(run.start.seen.region.centre)
     size = max(run.start.seen.candidate.size, before.end.seen.candidate.size)
-    return float(min(np.linalg.norm(here - there) / size, 2.0)) / (1.0 + gap / _CALM)
+    return float(min(np.linalg.norm(here - there) / size, _FAR)) / (1.0 + gap / _CALM)
 
 
 def _colours(sights: list[Sight]) -> np.ndarray:

@@ -30,6 +30,8 @@ _SETTLED = (0.03, 0.06, 0.1)
 """Move in region sizes, log of the change of size and turn in rad up to which a region lay right."""
 _LOOKS = 3
 """Looks in one picture at most, each in the region that the one before found."""
+_WORTH_SEEKING = 2.0
+"""Seconds of video that are skipped rather than read."""
 _TURNS = (np.pi, np.pi / 2, -np.pi / 2)
 """How else the picture is turned for the detector where nobody is found upright."""
 _PARTS = (2, 4)
@@ -136,20 +138,26 @@ def watch_mirrored(video: Video, sights: list[Sight], progress: Progress, networ
     """Look again at one person's sights in a mirror. → number of the picture → what was seen."""
     wanted = {round(sight.time_s, 6): sight for sight in sights}
     mirrored: dict[int, Candidate] = {}
-    if not sights:
-        return mirrored
     waiting: deque[tuple[int, Future[Seen | None]]] = deque()
-    for frame in pictures(video, sights[0].time_s, sights[-1].time_s):
-        sight = wanted.get(round(frame.time_s, 6))
-        if sight is not None:
-            waiting.append((sight.index, networks.mirror(frame.rgb, sight.looked)))
-        while len(waiting) > _WAITING:
-            _collect(*waiting.popleft(), mirrored)
-        if sight is not None and sight.index % 10 == 0:
-            progress("detect", len(mirrored), len(sights))
+    for first, last in _spans(np.array([sight.time_s for sight in sights])):
+        for frame in pictures(video, first, last):
+            sight = wanted.get(round(frame.time_s, 6))
+            if sight is not None:
+                waiting.append((sight.index, networks.mirror(frame.rgb, sight.looked)))
+            while len(waiting) > _WAITING:
+                _collect(*waiting.popleft(), mirrored)
+            if sight is not None and sight.index % 10 == 0:
+                progress("detect", len(mirrored), len(sights))
     while waiting:
         _collect(*waiting.popleft(), mirrored)
     return mirrored
+
+
+def _spans(times: np.ndarray) -> list[tuple[float, float]]:
+    """Return first and last of the rising times in s, without the long gaps. (N,)."""
+    cuts = np.flatnonzero(np.diff(times) > _WORTH_SEEKING)
+    return [(float(a), float(b)) for a, b in zip(times[[0, *(cuts + 1)]], times[[*cuts, -1]], strict=True)
+            ] if len(times) else []
 
 
 def pictures(video: Video, start: float, end: float | None) -> Iterator[Frame]:
