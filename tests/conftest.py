@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as sfv_core does, for tests that import numpy first
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
