@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .body.model import load_body, skeleton_of
 from .config import CaptureConfig
@@ -15,6 +16,9 @@ from .errors import SfvError
 from .pose.keypoints import Keypoints
 from .progress import Progress
 from .video import Video, open_video
+
+if TYPE_CHECKING:
+    from .reconstruct.solve import Lift
 
 FILES = ("keypoints.npz", "camera.json", "overlay.mp4", "report.html", "report.json", "motion.npz")
 """What a capture writes, in the order in which it appears."""
@@ -43,7 +47,6 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     from .reconstruct.camera import guess_focal
     from .reconstruct.extremities import add_extremities
     from .reconstruct.fingers import without_fingers
-    from .reconstruct.flat import lift_by_lengths
     from .reconstruct.solve import reconstruct
     from .report import write_report
 
@@ -54,7 +57,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     focal = config.focal or guess_focal(keypoints.size)
     camera = camera_motion(video, keypoints, focal, progress)
     result = reconstruct(keypoints, skeleton, progress, focal, config.iterations,
-                         lift=lift_by_lengths if keypoints.xyz is None else None,
+                         lift=_lifter(keypoints),
                          turns=camera.turns if camera.moving and camera.trusted else None)
     result.camera.save(build / "camera.json")
     clock.append(time.perf_counter())
@@ -79,6 +82,21 @@ def _detect(video: Video, config: CaptureConfig, progress: Progress) -> tuple[Ke
     from .pose.mediapipe import MediaPipeEstimator
 
     return MediaPipeEstimator(config.person)(video, config.start, config.end, progress), {"name": "mediapipe"}
+
+
+def _lifter(keypoints: Keypoints) -> Lift | None:
+    """Return what makes 3D of keypoints that have none: the lifter, or bone lengths where it has no weights."""
+    if keypoints.xyz is not None:
+        return None
+    from .lift.network import WEIGHTS
+
+    if WEIGHTS.is_file():
+        from .lift.lift import lift
+
+        return lift
+    from .reconstruct.flat import lift_by_lengths
+
+    return lift_by_lengths
 
 
 @contextmanager

@@ -20,7 +20,11 @@ _TRUNK = 0.45
 _UPPER_ARM, _FOREARM, _THIGH, _SHIN = 0.28, 0.25, 0.41, 0.41
 _FOOT, _HEEL, _FACE, _HALF_HEAD = 0.13, -0.05, 0.11, 0.075
 """How far toes, heels and nose are in front of ankles and ears, and ears beside the middle, in m."""
-_JUMP = 4.0
+_SHORTEST = 0.75
+"""Length of a bone by the usual one that it has at least."""
+_ASIDE, _ACROSS = 0.1, 0.3
+"""Cost of a thigh to the side, and of an upper arm to the inner side, per m."""
+_JUMP = 16.0
 """Cost of a change of depth between frames, per m² at 30 frames per second."""
 _SPREAD = np.array([0.05, 0.05, 0.25])
 """Standard deviation of the guess in m."""
@@ -38,11 +42,12 @@ def lift_by_lengths(observations: Observations, focal: float, centre: np.ndarray
         xyz[:, joint, 2] = side * _WIDTHS[1] * left[:, 2]
     for joint, side in zip(_SHOULDERS, (0.5, -0.5), strict=True):
         xyz[:, joint, 2] = lean + side * _WIDTHS[0] * left[:, 2]
-    for side in ("left", "right"):
-        _limb(xyz, [NAMES.index(f"{side}_{part}") for part in ("hip", "knee", "ankle")], (_THIGH, _SHIN), left, forward,
-              1.0, observations.fps)
-        _limb(xyz, [NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist")],
-              (_UPPER_ARM, _FOREARM), left, forward, -1.0, observations.fps)
+    for parts, usual, bends in ((("hip", "knee", "ankle"), (_THIGH, _SHIN), 1.0),
+                                (("shoulder", "elbow", "wrist"), (_UPPER_ARM, _FOREARM), -1.0)):
+        chains = [[NAMES.index(f"{side}_{part}") for part in parts] for side in ("left", "right")]
+        lengths = _own_lengths(xyz, chains, usual)
+        for chain, outward in zip(chains, (left, -left), strict=True):
+            _limb(xyz, chain, lengths, left, forward, outward, bends, observations.fps)
     _ends(xyz, left, forward, lean)
     return xyz, np.broadcast_to(_SPREAD, xyz.shape).copy()
 
@@ -64,8 +69,17 @@ def _left(xyz: np.ndarray, fps: float) -> np.ndarray:
     return np.stack([cos, np.zeros_like(cos), sin * sign], axis=-1)
 
 
-def _limb(xyz: np.ndarray, chain: list[int], lengths: tuple[float, float], left: np.ndarray, forward: np.ndarray,
-          bends: float, fps: float) -> None:
+def _own_lengths(xyz: np.ndarray, chains: list[list[int]], usual: tuple[float, float]) -> list[float]:
+    """Return the person's upper and lower bone in m: as long as they look at most, near the usual length."""
+    lengths = []
+    for i, length in enumerate(usual):
+        seen = [np.linalg.norm(xyz[:, chain[i + 1], :2] - xyz[:, chain[i], :2], axis=-1) for chain in chains]
+        lengths.append(float(np.clip(np.percentile(seen, 97), _SHORTEST * length, length)))
+    return lengths
+
+
+def _limb(xyz: np.ndarray, chain: list[int], lengths: list[float], left: np.ndarray, forward: np.ndarray,
+          outward: np.ndarray, bends: float, fps: float) -> None:
     """Put the two lower landmarks of a limb in depth. bends: +1 as knees do, −1 as elbows do."""
     top, middle, end = chain
     flat = [xyz[:, middle, :2] - xyz[:, top, :2], xyz[:, end, :2] - xyz[:, middle, :2]]
@@ -75,8 +89,10 @@ def _limb(xyz: np.ndarray, chain: list[int], lengths: tuple[float, float], left:
     upper, lower = (np.concatenate([np.repeat(f[:, None], 4, axis=1), depths[..., i, None]], axis=-1)
                     for i, f in enumerate(flat))
     wrong = np.maximum(-bends * np.einsum("tsi,ti->ts", np.cross(upper, lower), left), 0.0)
+    sideways = np.einsum("tsi,ti->ts", upper, outward)
+    across = _ASIDE * np.abs(sideways) if bends > 0 else _ACROSS * np.maximum(-sideways, 0.0)
     behind = np.maximum(-np.einsum("tsi,ti->ts", upper if bends > 0 else upper + lower, forward), 0.0)
-    chosen = _path(4.0 * wrong + 0.3 * behind, depths, fps)
+    chosen = _path(4.0 * wrong + 0.3 * behind + across, depths, fps)
     rows = np.arange(len(xyz))
     xyz[:, middle, 2] = xyz[:, top, 2] + depths[rows, chosen, 0]
     xyz[:, end, 2] = xyz[:, middle, 2] + depths[rows, chosen, 1]
