@@ -30,9 +30,11 @@ package:   ## The extension for Blender: dist/sfv-<version>.zip
 bench:     ## Every figure that the project claims
 	$(PYTHON) tools/environments.py core bpy-4.5
 	$(CORE) -m benchmarks.capture
+	$(CORE) -m benchmarks.extremities
 	$(CORE) -m benchmarks.physics
 
 examples:  ## Render the example clips anew
 	$(PYTHON) tools/environments.py core bpy-4.5
 	$(CORE) tools/render_examples.py walk spinkick backflip cartwheel dance_a -o examples --looks 0 1
 	$(CORE) tools/render_examples.py crossing -o examples
+	$(CORE) tools/render_head.py -o examples --samples 2

@@ -10,16 +10,21 @@ import torch
 
 from retarget import mapping, rotation
 from retarget.kinematics import world_poses
+from retarget.motion import Motion
 from retarget.roles import find_roles
 from retarget.solve import retarget
 from sfv_core.body.model import SMPL_NAMES
+from sfv_core.capture import capture
 from sfv_core.character.build import character_for
 from sfv_core.character.fit import fit
+from sfv_core.config import CaptureConfig
 from sfv_core.pose import face, hands
 from sfv_core.pose.closeup import Closeup
 from sfv_core.pose.keypoints import Keypoints
 from sfv_core.pose.mediapipe import NAMES
+from sfv_core.progress import no_progress
 from sfv_core.reconstruct import hand_fit, hand_model, head
+from sfv_core.reconstruct.camera import Camera
 from sfv_core.reconstruct.fingers import hand_length, with_fingers, without_fingers
 from sfv_core.reconstruct.hand_fit import FittedHands, fit_hands, spans
 from sfv_core.reconstruct.hand_model import HandShape, joint_rotations, landmarks
@@ -289,3 +294,20 @@ def test_a_face_that_contradicts_the_body_changes_nothing():
     assert np.all(fitted.trust == 0)
     result = head.turn_head(motion, fitted, IDENTITY)
     np.testing.assert_allclose(rotation.angle(result.rotations, motion.rotations), 0, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_a_close_look_at_the_face_halves_the_error_of_a_turning_head(tmp_path, examples):
+    truth = Motion.load(examples / "head.truth.npz")
+    looking = Camera.load(examples / "head.camera.json").rotation
+    errors = []
+    for close in (False, True):
+        report = capture(examples / "head.mp4", tmp_path / "out", CaptureConfig(hands=close), no_progress)
+        motion, camera = Motion.load(tmp_path / "out/motion.npz"), Camera.load(tmp_path / "out/camera.json")
+        exact = truth.at(report["motion"]["start_s"] + np.arange(len(motion)) / 30, 30)
+        pair = [rotation.multiply(rotation.inverse(q), world_poses(m)[1][:, m.skeleton.index("head")])
+                for m, q in ((motion, camera.rotation), (exact, looking))]
+        errors.append(np.degrees(rotation.angle(*pair)).mean())
+        assert len(motion.skeleton) == (54 if close else 24)
+    assert errors[1] < 0.6 * errors[0] and errors[1] < 14
+    assert report["head"]["share"] > 0.9 and report["hands"] == {"left": 0.0, "right": 0.0}
