@@ -27,9 +27,9 @@ FILES = ("keypoints.npz", "camera.json", "overlay.mp4", "report.html", "report.j
 def capture(video: Path, out: Path, config: CaptureConfig, progress: Progress) -> dict:
     """Write `FILES` into `out` and return report.json's content.
 
-    Stages "detect", "background", "reconstruct", "closeup" (where hands or face are large) and "report". The files are made in a
-    temporary folder beside `out` and moved when all are there, so a failure or a cancellation leaves nothing behind.
-    Raise SfvError for a video that cannot be used.
+    Stages "detect", "background", "reconstruct", "closeup" (where hands or face are large) and "report". The files are
+    made in a temporary folder beside `out` and moved when all are there, so a failure or a cancellation leaves nothing
+    behind. Raise SfvError for a video that cannot be used.
     """
     out = Path(out).resolve()
     source = open_video(video)
