@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -11,8 +12,12 @@ from .tracklet import Sight, Tracklet, ahead
 
 _STRANGER = 2.0
 """Cost of taking a run for somebody new; a run of a known person costs less."""
-_COLOUR = 0.08
-"""Mean difference of the colours that costs 1; one person's stay below half of it."""
+_COLOUR = 0.12
+"""Difference of the two most different parts' colours that costs 1; one person's stay below half of it."""
+_CHANGED = 1.0
+"""Cost of the colours before against those after a sight at which a run is cut."""
+_WINDOW = 8
+"""Sights before and after that are compared then."""
 _CALM = 0.4
 """Seconds without a sight after which where a person was says half as much."""
 _FAR = 1.2
@@ -57,7 +62,7 @@ class _Person:
 def identify(tracklets: list[Tracklet]) -> list[Identified]:
     """Return the persons, the most prominent first."""
     people: list[_Person] = []
-    order = sorted(tracklets, key=lambda run: run.start.index)
+    order = sorted((part for run in tracklets for part in _cut(run)), key=lambda run: run.start.index)
     for index in sorted({run.start.index for run in order}):
         _assign([run for run in order if run.start.index == index], people)
     found = [_identified(person, people) for person in people]
@@ -91,8 +96,31 @@ def _cost(person: _Person, run: Tracklet) -> float:
         return _IMPOSSIBLE
     if run.crowded or person.clean is None:
         return _misplaced(person.runs[-1], run)
-    apart = float(np.nanmean(np.abs(person.colours() - _colours(run.sights)))) / _COLOUR
-    return (apart if np.isfinite(apart) else 1.0) + _misplaced(person.clean, run)
+    return _unlike(person.colours(), _colours(run.sights)) + _misplaced(person.clean, run)
+
+
+def _unlike(a: np.ndarray, b: np.ndarray) -> float:
+    """Return how different the clothes are, by the two parts that differ most. (12,), (12,)."""
+    parts = np.linalg.norm((a - b).reshape(4, 3), axis=1)
+    seen = np.sort(parts[np.isfinite(parts)])
+    return float(seen[-2:].mean()) / _COLOUR if len(seen) else 1.0
+
+
+def _cut(run: Tracklet) -> list[Tracklet]:
+    """Cut a run where the clothes change: the eye has gone over to somebody else."""
+    count = len(run.sights)
+    change = np.zeros(count)
+    for middle in range(_WINDOW, count - _WINDOW + 1):
+        before, after = run.sights[middle - _WINDOW:middle], run.sights[middle:middle + _WINDOW]
+        change[middle] = _unlike(_colours(before), _colours(after))
+    cuts = [0]
+    for middle in np.argsort(-change):
+        if change[middle] < _CHANGED:
+            break
+        if all(abs(middle - other) >= _WINDOW for other in cuts):
+            cuts.append(int(middle))
+    edges = [*sorted(cuts), count]
+    return [Tracklet(run.sights[a:b], run.crowded) for a, b in pairwise(edges)]
 
 
 def _misplaced(before: Tracklet, run: Tracklet) -> float:
@@ -128,7 +156,7 @@ def _hidden_near(sights: list[Sight], other: _Person) -> np.ndarray:
     """Tell in which sights another person, unseen then, must be near, between two runs of theirs. (N,) bool."""
     near = np.zeros(len(sights), bool)
     index = np.array([sight.index for sight in sights])
-    for before, after in zip(other.runs, other.runs[1:], strict=False):
+    for before, after in pairwise(other.runs):
         rows = np.flatnonzero((index > before.end.index) & (index < after.start.index))
         share = (index[rows] - before.end.index) / (after.start.index - before.end.index)
         ends = np.array([before.end.seen.region.centre, after.start.seen.region.centre])

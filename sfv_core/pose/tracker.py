@@ -17,13 +17,13 @@ from .tracklet import Sight, Tracklet, ahead, colours, covered
 Look = Callable[[np.ndarray, list[Region]], list[tuple[Seen, Region] | None]]
 """Takes a picture and regions; returns what was seen in each and the region in which it was seen."""
 Detect = Callable[[np.ndarray, bool], list[Found]]
-"""Takes a picture and whether to look closely if there is nobody; returns the people in it."""
+"""Takes a picture and whether to look closely; returns the people in it."""
 _PRESENT = 0.5
 """Presence from which a region shows a person; MediaPipe's own."""
 _SEARCH_EVERY = 0.25
 """Seconds between two looks at the whole picture while everybody is in sight."""
-_THOROUGH_EVERY = 0.5
-"""Seconds between two close looks at the picture while there is nobody."""
+_THOROUGH_EVERY = (0.5, 1.0)
+"""Seconds between two close looks at the picture while there is nobody, or somebody."""
 _SAME = 0.10
 """Median limb distance in person sizes below which two regions show the same person."""
 _NEAR = 0.12
@@ -94,7 +94,8 @@ class Tracker:
 
     def _newcomers(self, frame: Frame, sights: list[Sight], lost: bool) -> list[Sight]:
         """Search the whole picture for people who are not followed yet."""
-        thorough = not sights and (lost or frame.time_s - self._thorough >= _THOROUGH_EVERY)
+        waited = frame.time_s - self._thorough >= _THOROUGH_EVERY[bool(sights)]
+        thorough = waited or (lost and not sights)
         self._thorough = frame.time_s if thorough else self._thorough
         largest = max((sight.seen.region.size for sight in sights), default=0.0)
         regions = [found.region for found in self._detect(frame.rgb, thorough)

@@ -30,6 +30,10 @@ _SETTLED = (0.03, 0.06, 0.1)
 """Move in region sizes, log of the change of size and turn in rad up to which a region lay right."""
 _LOOKS = 3
 """Looks in one picture at most, each in the region that the one before found."""
+_SMALL = 0.35
+"""Part of the picture's longer side that somebody's region fills below which others may be overlooked."""
+_ROOM = 2.0
+"""Sizes of the largest region to which a closer look is cut then."""
 _WORTH_SEEKING = 2.0
 """Seconds of video that are skipped rather than read."""
 _TURNS = (np.pi, np.pi / 2, -np.pi / 2)
@@ -61,7 +65,10 @@ class Watchers:
         return list(self._pool.map(lambda region: self._settled(rgb, region), regions))
 
     def detect(self, rgb: np.ndarray, thorough: bool) -> list[Found]:
-        """Return the people in the picture; if there are none and it matters, in the turned picture and closer up."""
+        """Return the people in the picture; if it matters and there are none, in the turned picture and closer up.
+
+        Where all are small, the closer look may find more.
+        """
         return self._pool.submit(self._search, rgb, thorough).result()
 
     def mirror(self, rgb: np.ndarray, region: Region) -> Future[Seen | None]:
@@ -88,6 +95,10 @@ class Watchers:
                 found = [one for region in closer for one in self._detector(rgb, within=region)]
                 if found:
                     break
+        largest = max((one.region.size for one in found), default=whole.size)
+        if thorough and largest < _SMALL * whole.size:
+            parts = min(int(np.ceil(whole.size / (_ROOM * largest))), max(_PARTS))
+            found += [one for tile in _tiles(width, height, parts) for one in self._detector(rgb, within=tile)]
         return found
 
     @property

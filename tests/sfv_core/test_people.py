@@ -20,7 +20,7 @@ from sfv_core.pose.region import Region
 from sfv_core.pose.tracklet import Sight, Tracklet, colours, covered
 from sfv_core.progress import no_progress
 from sfv_core.reconstruct.camera import Camera
-from sfv_core.video import open_video, writer
+from sfv_core.video import frames, open_video, writer
 
 RED, BLUE = np.full(12, 0.2), np.full(12, 0.8)
 SHAPE = np.random.default_rng(3).normal(size=(33, 3)) * [0.2, 0.4, 0.1]
@@ -147,6 +147,25 @@ def test_somebody_who_leaves_and_returns_is_the_same_and_a_stranger_is_not():
     other = identify([there, run(90, 120, 400.0, 0.0, BLUE)])
     assert [len(person.sights) for person in same] == [62]
     assert [len(person.sights) for person in other] == [31, 31]
+
+
+def test_a_run_that_goes_over_to_somebody_else_is_cut():
+    both = run(0, 30, 100.0, 1.0, RED)
+    both.sights += run(31, 60, 131.0, 1.0, BLUE).sights
+    people = identify([both])
+    assert [len(person.sights) for person in people] == [31, 30]
+
+
+def test_nearly_everybody_in_a_crowd_of_ten_is_seen_at_once(examples, tmp_path):
+    walk = [frame.rgb[60:460, 90:390] for frame in frames(open_video(examples / "walk.mp4"), 0.0, 0.8)]
+    with writer(tmp_path / "ten.mp4", 1500, 800, 30) as put:
+        for number in range(8):
+            crowd = [np.concatenate([walk[number + row * 8 + column] for column in range(5)], axis=1)
+                     for row in range(2)]
+            put(number / 30, np.concatenate(crowd))
+    people = find_people(open_video(tmp_path / "ten.mp4"), 0.0, None, no_progress)
+    assert 9 <= len(people) <= 10
+    assert all(len(person.spans) == 1 for person in people)
 
 
 def test_a_flash_is_no_person_unless_there_is_nobody_else():

@@ -134,3 +134,14 @@ def test_a_failed_writing_leaves_nothing(tmp_path):
         put(0.0, pattern(0))
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_middle_is_passed_over(tmp_path, examples):
+    content = bytearray((examples / "walk.mp4").read_bytes())
+    middle = slice(len(content) * 45 // 100, len(content) * 52 // 100)
+    content[middle] = bytes(np.random.default_rng(0).integers(0, 256, middle.stop - middle.start, dtype=np.uint8))
+    (tmp_path / "hurt.mp4").write_bytes(content)
+    whole = [frame.time_s for frame in frames(open_video(examples / "walk.mp4"))]
+    times = [frame.time_s for frame in frames(open_video(tmp_path / "hurt.mp4"))]
+    assert times[-1] == pytest.approx(whole[-1], abs=0.2), "read on behind the damage"
+    assert np.all(np.diff(times) > 0)
