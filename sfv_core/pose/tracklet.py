@@ -49,7 +49,7 @@ class Sight:
         return np.concatenate([xy.min(axis=0), xy.max(axis=0)])
 
 
-@dataclass
+@dataclass(eq=False)
 class Tracklet:
     """A run of sights of what moves like one person."""
 

@@ -168,6 +168,12 @@ def test_nearly_everybody_in_a_crowd_of_ten_is_seen_at_once(examples, tmp_path):
     assert all(len(person.spans) == 1 for person in people)
 
 
+def test_of_two_who_are_lost_each_is_one_of_their_own():
+    lost = [run(0, 5, 100.0, 0.0, RED), run(0, 5, 100.0, 0.0, RED)]
+    lost.remove(second := lost[1])
+    assert lost[0] is not second
+
+
 def test_a_flash_is_no_person_unless_there_is_nobody_else():
     flash = run(10, 12, 500.0, 0.0, BLUE)
     assert len(identify([run(0, 30, 100.0, 0.0, RED), flash])) == 1
