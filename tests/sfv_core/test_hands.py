@@ -311,3 +311,16 @@ def test_a_close_look_at_the_face_halves_the_error_of_a_turning_head(tmp_path, e
         assert len(motion.skeleton) == (54 if close else 24)
     assert errors[1] < 0.6 * errors[0] and errors[1] < 14
     assert report["head"]["share"] > 0.9 and report["hands"] == {"left": 0.0, "right": 0.0}
+
+
+@pytest.mark.slow
+def test_in_a_real_video_the_hand_in_front_is_seen_and_the_hidden_one_relaxed(tmp_path, shared_data):
+    report = capture(shared_data / "videos/moonwalk.mp4", tmp_path / "out", CaptureConfig(), no_progress)
+    motion = Motion.load(tmp_path / "out/motion.npz")
+    assert report["hands"]["left"] > 0.7 and report["hands"]["right"] < 0.5
+    assert motion.confidence is not None
+    unseen = motion.confidence[:, motion.skeleton.index("right_middle2")] == 0
+    assert unseen.mean() > 0.4
+    relaxed = hand_model.mirrored(joint_rotations(hand_model.RELAXED)[hand_model.JOINTS.index("middle2")])
+    bent = motion.rotations[unseen, motion.skeleton.index("right_middle2")]
+    assert rotation.angle(bent, relaxed).max() < 1e-6
