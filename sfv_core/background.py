@@ -31,6 +31,9 @@ _STILL = 0.5
 """Farthest that the background seems to turn away before a camera that stands, by noise and compression."""
 _AGREES = 1.5
 """Distance within which a point follows the camera's turn."""
+_FOLLOW, _PATIENCE = 0.4, 3
+"""Share of the points below which a picture's turn is unknown, and how many such pictures may pass (a flash, a blur)
+before the background is taken to be another."""
 _MOST_AGREE = 0.85
 """Mean share of the background's points that must follow the turn: it is above .9 for cameras that only turn, and .76
 for one that travels around two people."""
@@ -90,10 +93,10 @@ def camera_motion(video: Video, keypoints: Keypoints, focal: float, progress: Pr
                             "tell whether the camera moves; it is taken to stand still")
     if farthest < _STILL:
         return CameraMotion(keypoints.times, still, np.full(count, agree), False, True, "the camera stands still")
-    turns, inliers = _follow(video, keypoints, people, focal, progress)
+    turns, inliers, broken = _follow(video, keypoints, people, focal, progress)
     looked = np.isfinite(inliers)
     inliers = np.interp(np.arange(count), np.flatnonzero(looked), inliers[looked])
-    if (inliers > 0).mean() < 0.7:
+    if broken or (inliers > 0).mean() < 0.7:
         return CameraMotion(keypoints.times, still, inliers, True, False,
                             "the camera moves and the background shows too little to tell how")
     if np.percentile([people.tracker(focal).shift(turn) for turn in turns], 95) < _STILL:
@@ -166,8 +169,11 @@ def _look_around(video: Video, keypoints: Keypoints, people: _Masks, focal: floa
 
 
 def _follow(video: Video, keypoints: Keypoints, people: _Masks, focal: float, progress: Progress
-            ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the turn of each picture (T, 3, 3) and the share of points that follow it, 0 where unknown (T,)."""
+            ) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return the turn of each picture (T, 3, 3), the share of points that follow it (T,), and whether it was lost.
+
+    The share is 0 where the turn is unknown and NaN where nobody looked.
+    """
     tracker, every = people.tracker(focal), max(1, round(video.fps / _RATE))
     turns, inliers = np.tile(np.eye(3), (len(keypoints), 1, 1)), np.full(len(keypoints), np.nan)
     for number, grey in enumerate(_pictures(video, keypoints, every)):
@@ -175,7 +181,7 @@ def _follow(video: Video, keypoints: Keypoints, people: _Masks, focal: float, pr
         turns[frame], inliers[frame] = tracker(people.small(grey), people(frame))
         if number % 15 == 0:
             progress("background", frame, len(keypoints))
-    return _filled(turns, inliers > 0), inliers
+    return _filled(turns, inliers > 0), inliers, tracker.broken
 
 
 def _pictures(video: Video, keypoints: Keypoints, every: int) -> Iterator[np.ndarray]:
@@ -204,6 +210,9 @@ class _Tracker:
         self._random = np.random.default_rng(_SEED)
         self._keys: list[_Key] = []
         self._turn = self._speed = np.eye(3)
+        self._lost = 0
+        self.broken = False
+        """Whether the background was lost for so long that later turns do not join the earlier ones."""
 
     def __call__(self, grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float]:
         """Return R_frame_reference of the next picture and the share of points that follow it; 0 where unknown."""
@@ -211,10 +220,13 @@ class _Tracker:
             self._take_key(grey, mask)
             return self._turn, 1.0 if len(self._keys[-1].points) >= _FEWEST else 0.0
         found = self._by_keys(grey, mask)
-        if found is None:
-            self._speed = np.eye(3)
-            self._take_key(grey, mask)
+        if found is None or found[2] < _FOLLOW:
+            self._speed, self._lost = np.eye(3), self._lost + 1
+            if self._lost > _PATIENCE:
+                self._take_key(grey, mask)
+                self.broken = True
             return self._turn, 0.0
+        self._lost = 0
         turn, kept, share = found
         self._speed, self._turn = turn @ self._turn.T, turn
         if kept < _LOST:

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 _TICKS = 90_000
 """Time base of written videos in 1/s; MPEG's own, divisible by the usual frame rates."""
 
+_LUMA_FIRST = ("yuv420p", "yuvj420p", "nv12", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray")
+"""Pixel formats whose first plane is the brightness, a byte a pixel."""
+
 
 @dataclass(frozen=True)
 class Video:
@@ -82,7 +85,7 @@ def grey_frames(video: Video, start: float = 0.0, end: float | None = None, ever
                 ) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time in s, upright grey picture (H, W) uint8) of every n-th picture; cheaper than `frames`."""
     for time_s, picture in islice(_pictures(video, start, end), 0, None, every):
-        yield time_s, np.rot90(picture.to_ndarray(format="gray"), _quarter_turns(picture))
+        yield time_s, np.rot90(_luma(picture), _quarter_turns(picture))
 
 
 def picture_times(video: Video, start: float = 0.0, end: float | None = None) -> np.ndarray:
@@ -191,6 +194,15 @@ def _duration(container, stream) -> float:
 def _quarter_turns(picture) -> int:
     """Counterclockwise quarter turns that the display matrix asks for."""
     return round((picture.rotation or 0) / 90) % 4
+
+
+def _luma(picture) -> np.ndarray:
+    """Return the brightness (H, W) uint8 as it is stored; converted where it is not a plane of its own."""
+    if picture.format.name not in _LUMA_FIRST:
+        return picture.to_ndarray(format="gray")
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: picture.height, : picture.width].copy()
 
 
 def _upright(picture, video: Video) -> np.ndarray:

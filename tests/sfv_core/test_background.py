@@ -108,6 +108,13 @@ def test_a_blank_background_is_not_believed(tmp_path):
     assert np.array_equal(motion.turns, np.tile(np.eye(3), (20, 1, 1)))
 
 
+def test_a_cut_to_another_place_is_not_believed(tmp_path):
+    zero = np.zeros(30)
+    turns = turned(np.where(np.arange(30) < 15, 0.02 * np.arange(30), 30.0 + 0.3 * np.arange(30)), zero, zero)
+    motion = camera_motion(film(tmp_path / "cut.mp4", turns), keypoints(30), FOCAL, no_progress)
+    assert motion.moving and not motion.trusted
+
+
 def test_a_camera_that_travels_between_near_and_far_things_is_not_believed(tmp_path):
     random = np.random.default_rng(0)
     strips = [cv2.GaussianBlur(random.normal(0, 1, (24, 1200)), (0, 0), 2.0) for _ in range(10)]
