@@ -18,6 +18,7 @@ from .progress import Progress
 from .video import Video, open_video
 
 if TYPE_CHECKING:
+    from .reconstruct.latent import LatentPoses
     from .reconstruct.solve import Lift
 
 FILES = ("keypoints.npz", "camera.json", "overlay.mp4", "report.html", "report.json", "motion.npz")
@@ -58,7 +59,8 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     camera = camera_motion(video, keypoints, focal, progress)
     result = reconstruct(keypoints, skeleton, progress, focal, config.iterations,
                          lift=_lifter(keypoints),
-                         turns=camera.turns if camera.moving and camera.trusted else None)
+                         turns=camera.turns if camera.moving and camera.trusted else None,
+                         latent=_latent(config))
     result.camera.save(build / "camera.json")
     clock.append(time.perf_counter())
     seconds = {"detect": clock[1] - clock[0], "reconstruct": clock[2] - clock[1]}
@@ -82,6 +84,17 @@ def _detect(video: Video, config: CaptureConfig, progress: Progress) -> tuple[Ke
     from .pose.mediapipe import MediaPipeEstimator
 
     return MediaPipeEstimator(config.person)(video, config.start, config.end, progress), {"name": "mediapipe"}
+
+
+def _latent(config: CaptureConfig) -> LatentPoses | None:
+    """Return the latent space that the fit is to move in; None for rotation space."""
+    if config.space == "rotation":
+        if config.prior is not None:
+            raise SfvError("A pose prior is for the latent space. Ask for it with --space latent.")
+        return None
+    from .reconstruct.latent import LatentPoses
+
+    return LatentPoses(config.prior)
 
 
 def _lifter(keypoints: Keypoints) -> Lift | None:

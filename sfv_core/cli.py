@@ -14,7 +14,7 @@ from typing import Any
 from retarget import RetargetError
 
 from . import __version__, local, pipeline
-from .config import CaptureConfig, JobConfig, SimulateConfig, TrainConfig
+from .config import CaptureConfig, JobConfig, PriorConfig, SimulateConfig, TrainConfig
 from .errors import Cancelled, SfvError
 from .extras import needing
 from .inputs import existing_file
@@ -149,6 +149,17 @@ def bake(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": [str(out)]}
 
 
+def prior(options: argparse.Namespace, console: Console) -> Report:
+    """Learn what human poses look like from a folder of motion capture (.bvh, .amc, .npz): PRIOR.npz for capture's
+    --prior. Run it again to go on after a stop."""
+    out = output_file(options.out, ".npz")
+    with made_for_output(out.parent), needing("pose"):
+        from .prior.train import train as run
+
+        report = run(options.folder, out, read_settings(options, PriorConfig), console.progress)
+    return {**report, "files": [str(out)]}
+
+
 def run(options: argparse.Namespace, console: Console) -> Report:
     """Do all of it, video to rig, as one job in DIR; run it again to go on or to change a setting."""
     if (options.video / "job.json").is_file():
@@ -236,6 +247,11 @@ def parser() -> Parser:
     sub = command(train, "MOTION")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, TrainConfig)
+    sub = command(prior)
+    sub.add_argument("action", choices=("train",), help="what to do")
+    sub.add_argument("folder", metavar="FOLDER", type=Path, help="folder with motion capture, at any depth")
+    sub.add_argument("-o", "--out", metavar="PRIOR.npz", type=Path, required=True, help="pose prior to write")
+    add_settings(sub, PriorConfig)
     sub = command(simulate)
     sub.add_argument("policy", metavar="POLICY", type=Path, help="the policy.pt that train wrote, or its folder")
     sub.add_argument("-o", "--out", metavar="ROLLOUT.npz", type=Path, required=True, help="motion to write")

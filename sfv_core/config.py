@@ -36,6 +36,10 @@ class CaptureConfig:
     arrays (.npz, .npy, .pt; see docs/protocol.md)."""
     keypoints_offset: Annotated[int, Range(-100_000, 100_000)] = 0
     """Number of the video's picture that the keypoints' picture 0 belongs to."""
+    space: Literal["rotation", "latent"] = "rotation"
+    """What the fit moves: each joint's rotation, or a code in the latent space of a pose prior (SFV's own way)."""
+    prior: str | None = None
+    """Pose prior of the latent space, as `sfv prior train` writes it; the program's own if not given."""
     iterations: Annotated[int, Range(1, 100_000)] = 150
     """Steps of the first fit; the second takes two thirds of it."""
     hands: bool = True

@@ -19,6 +19,8 @@ from . import landmarks
 from .pose_model import Posed, pick, time_last
 
 _TUNED_FPS = 30.0
+_REST_IN_LATENT = 1 / 3
+"""Strength of the rest pose where a latent space says what poses are usual."""
 
 
 @dataclass
@@ -134,7 +136,13 @@ def travel_acceleration(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 def rest_pose(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Distance of local rotations to rest, strong where joints move little (collars, toes, wrists), weak in limbs."""
     distance = (p.rotations[:, 1:] - torch.eye(3)).pow(2).sum((-1, -2))
-    return (_STIFFNESS[1:] * distance).mean() / 0.05
+    share = 1.0 if p.code is None else _REST_IN_LATENT
+    return share * (_STIFFNESS[1:] * distance).mean() / 0.05
+
+
+def latent_code(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Squared codes of the poses, which are standard normal for real ones; none in rotation space. SFV eq. 3."""
+    return torch.zeros(()) if p.code is None else p.code.pow(2).mean()
 
 
 def bone_lengths(p: Posed, s: Seen, f: Floor | None) -> Tensor:
@@ -194,6 +202,7 @@ FIRST_PASS: tuple[Term, ...] = (
     ("rotation_acceleration", 0.16, rotation_acceleration),
     ("travel_acceleration", 0.002, travel_acceleration),
     ("rest_pose", 0.3, rest_pose),
+    ("latent_code", 0.3, latent_code),
     ("bone_lengths", 0.002, bone_lengths),
     ("landmark_shifts", 0.002, landmark_shifts),
 )

@@ -6,6 +6,7 @@ Everything is in camera axes (x right, y down, z forward): the root's rotation t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -69,12 +70,27 @@ class Posed:
     hips: Tensor
     """Middle of the hip landmarks in camera axes in m, shape (T, 3)."""
     shape: Shape
+    code: Tensor | None = None
+    """The poses in the latent space, shape (T, D), where the fit moves in one."""
+
+
+class Space(Protocol):
+    """Coordinates of the pose other than the joints' rotations, which then stand in `Track.six` as (T, D)."""
+
+    def decode(self, values: Tensor) -> Tensor:
+        """Return two columns of each joint's rotation, (T, J, 6), of coordinates (T, D)."""
+        ...
+
+    def code(self, values: Tensor) -> Tensor:
+        """Return the part of the coordinates that is about standard normal, (T, C)."""
+        ...
 
 
 class PoseModel:
     """A skeleton with learnable lengths, ready for batched forward kinematics."""
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton, space: Space | None = None) -> None:
+        self._space = space
         self._offsets = torch.tensor(skeleton.offsets, dtype=torch.float32)
         self._offsets[0] = 0.0
         group = torch.zeros(len(skeleton), dtype=torch.long)
@@ -97,11 +113,12 @@ class PoseModel:
 
     def __call__(self, track: Track, shape: Shape) -> Posed:
         """Pose the body in every frame."""
-        six = track.six.permute(1, 2, 0).contiguous()
+        six = track.six if self._space is None else self._space.decode(track.six)
+        six = six.permute(1, 2, 0).contiguous()
         local, joints, marks = Chain.apply(six, self.bone_offsets(shape), self.landmark_offsets(shape), self._plan)
         shift = track.hips.T - (marks[self._left_hip] + marks[self._right_hip]) / 2
         return Posed(local.permute(3, 0, 1, 2), (joints + shift).permute(2, 0, 1), (marks + shift).permute(2, 0, 1),
-                     track.hips, shape)
+                     track.hips, shape, None if self._space is None else self._space.code(track.six))
 
 
 def time_last(x: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from .contact import contact_speeds, spans
 from .ground import Ground, find_ground
 from .initial import distances, initial_rotations, smoothed
 from .landmarks import Observations, observe
+from .latent import LatentPoses
 from .lock import Points, lock_feet
 from .pose_model import Posed, PoseModel, Track, six_from_matrices
 
@@ -66,7 +67,8 @@ Lift = Callable[[Observations, float, np.ndarray], tuple[np.ndarray, np.ndarray]
 
 
 def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, focal: float | None = None,
-                iterations: int = 150, lift: Lift | None = None, turns: np.ndarray | None = None) -> Reconstruction:
+                iterations: int = 150, lift: Lift | None = None, turns: np.ndarray | None = None,
+                latent: LatentPoses | None = None) -> Reconstruction:
     """Fit the body of SMPL's 24 joints to the keypoints; report as stage "reconstruct".
 
     The motion's frames are evenly spaced at the video's average frame rate, from the first to the last sight of the
@@ -89,9 +91,10 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     if observations.xyz is None:
         raise SfvError("These keypoints have no 3D landmarks and nothing lifts them; use another estimator.")
     counter = _Counter(progress, fit.steps_needed(len(observations), iterations))
-    model = PoseModel(skeleton)
+    model = PoseModel(skeleton, latent)
     with _one_thread():
         track, trust = _initial(skeleton, observations, focal, centre)
+        track = track if latent is None else latent.encode(track)
         what = fit.seen(observations, trust, focal, centre)
         track, shape = fit.first_pass(model, track, what, iterations, counter)
         with torch.no_grad():

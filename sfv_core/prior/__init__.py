@@ -1,0 +1,1 @@
+"""What human poses look like, learnt from any folder of motion capture."""
