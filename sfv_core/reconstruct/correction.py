@@ -26,6 +26,7 @@ from .pins import Pin
 from .reach import EXACT, camera_jacobian, equations, fixed, moving_for
 from .standing import FEET, Feet, standing
 from .turning import Moving, Pose, posed
+from .winding import unwound
 
 WINDOW_S = 0.6
 """How far before and after a pin the motion may change, in s."""
@@ -107,6 +108,7 @@ def windows(pins: Sequence[Pin], frames: int, reach: int) -> list[Window]:
 def correct(motion: Motion, window: Window, evidence: Evidence | None, camera: Camera | None) -> Correction:
     """Solve a window of the motion again. Raise SfvError where a pin cannot be met."""
     moving, at_pins = moving_for(motion, window.pins, camera)
+    motion, at_pins = _turned_right(motion, window, moving, at_pins)
     at_pins = _same_way(at_pins, moving)
     motion, moving, at_pins = _without_loose(motion, window, moving, at_pins)
     problem = _problem(motion, window, moving, evidence, camera)
@@ -116,6 +118,20 @@ def correct(motion: Motion, window: Window, evidence: Evidence | None, camera: C
     delta, rounds = _settled(problem, delta)
     pose = posed(problem.motion, moving, _exact(problem, delta))
     return Correction(window, moving.travels, pose.root_pos, pose.rotations, rounds)
+
+
+def _turned_right(motion: Motion, window: Window, moving: Moving, at_pins: np.ndarray) -> tuple[Motion, np.ndarray]:
+    """Take out a turn that was captured the wrong way round, where the pins say how the root is turned."""
+    root = motion.skeleton.root
+    told = [row for row, pin in enumerate(window.pins) if root in pin.rotations]
+    if not told:
+        return motion, at_pins
+    columns, frames = moving.columns_of([root]), np.array([window.pins[row].frame for row in told])
+    out = at_pins.copy()
+    motion, turns = unwound(motion, window.start, window.stop, frames, at_pins[told][:, columns])
+    for row, turn in zip(told, turns, strict=True):
+        out[row, columns] = turn
+    return motion, out
 
 
 def _without_loose(motion: Motion, window: Window, moving: Moving, at_pins: np.ndarray

@@ -182,6 +182,25 @@ def test_a_wrong_span_is_drawn_to_the_truth_by_one_pin_and_the_picture(tmp_path,
     assert error(after) < 0.35 * error(captured)
 
 
+def test_one_pin_takes_out_a_turn_that_was_captured_the_wrong_way_round(tmp_path, truth, camera):
+    along = np.clip((np.arange(FRAMES) - 50) / 16, 0, 1)
+    turn = np.pi * along**2 * (3 - 2 * along)
+
+    def turning(sense: float) -> Motion:
+        rotations = truth.rotations.copy()
+        rotations[:, 0] = rotation.multiply(rotation.from_rotvec(np.multiply.outer(sense * turn, [0, 0, 1.0])),
+                                            rotations[:, 0])
+        return replace(truth, rotations=rotations, contacts=None)
+
+    save_capture(tmp_path, turning(-1), turning(1), camera)
+    (tmp_path / "keypoints.npz").unlink()
+    right = rotation.multiply(rotation.from_rotvec(np.array([0, 0, turn[57]])), truth.rotations[57, 0])
+    after = refined(tmp_path, {"frame": 57, "joints": {"pelvis": {"rotation": right.tolist()}}})
+    off = np.degrees(rotation.angle(after.rotations[:, 0], turning(1).rotations[:, 0]))
+    assert np.degrees(rotation.angle(turning(-1).rotations[:, 0], turning(1).rotations[:, 0])).max() > 150
+    assert off[57] < 1e-5 and off.max() < 45 and off[45:70].mean() < 15
+
+
 def test_refining_again_begins_from_the_capture_and_no_pins_give_it_back(folder, truth):
     pins = [{"frame": frame, "joints": {"head": {"rotation": [1, 0.2, 0, 0]}}} for frame in (30, 80)]
     once = refined(folder, *pins)
