@@ -50,6 +50,7 @@ def draw(video: Video, keypoints: Keypoints, result: Reconstruction, untrusted: 
     shown = (keypoints.times - result.start) * motion.fps
     projected = result.camera.project(joints, result.camera.turns_at(shown)) * scale
     confidence = np.ones(joints.shape[:2]) if sampled.confidence is None else sampled.confidence
+    inside = (shown > -0.75) & (shown < len(motion) - 0.25)
     nearest = np.clip(np.round(shown).astype(int), 0, len(motion) - 1)
     bones = [(j, int(p)) for j, p in enumerate(motion.skeleton.parents) if p >= 0]
     for frame, row in zip(frames(video, first, last), range(len(keypoints)), strict=False):
@@ -57,7 +58,7 @@ def draw(video: Video, keypoints: Keypoints, result: Reconstruction, untrusted: 
         if scale < 1.0:
             image = image.resize((round(video.width * scale), round(video.height * scale)))
         pen = ImageDraw.Draw(image)
-        for joint, parent in bones:
+        for joint, parent in bones if inside[row] else ():
             line = [*projected[row, parent], *projected[row, joint]]
             pen.line(line, fill=colour(confidence[row, joint]), width=max(2, image.height // 180))
         if keypoints.detected[row]:
