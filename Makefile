@@ -31,6 +31,7 @@ bench:     ## Every figure that the project claims
 	$(PYTHON) tools/environments.py core bpy-4.5
 	$(CORE) -m benchmarks.capture
 	$(CORE) -m benchmarks.extremities
+	$(CORE) -m benchmarks.refine
 	$(CORE) -m benchmarks.physics
 
 examples:  ## Render the example clips anew

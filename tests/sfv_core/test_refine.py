@@ -310,6 +310,18 @@ def test_the_command_refines_and_names_its_files(folder, tmp_path, capfd):
     assert said["pinned_frames"] == [9] and str(folder / "motion.npz") in said["files"]
 
 
+def test_a_job_s_capture_is_refined_in_the_job_and_at_the_top_of_its_folder(folder, tmp_path, capfd):
+    job = tmp_path / "job"
+    job.mkdir()
+    (job / "job.json").write_text("{}")
+    folder.rename(job / "artifacts")
+    pins = tmp_path / "pins.json"
+    pins.write_text(json.dumps({"format": 1, "pins": [{"frame": 9, "joints": {"head": {"rotation": [1, 0, 0.1, 0]}}}]}))
+    assert main(["refine", str(job), "--pins", str(pins)]) == 0
+    assert (job / "motion.npz").read_bytes() == (job / "artifacts" / "motion.npz").read_bytes()
+    assert (job / "artifacts" / UNREFINED).is_file()
+
+
 def test_a_folder_that_is_no_capture_is_named(tmp_path):
     with pytest.raises(SfvError, match="There is no folder"):
         refine(tmp_path / "nothing", tmp_path / "pins.json", None, no_progress)
