@@ -31,6 +31,8 @@ _HIDDEN = 0.5
 """Mean confidence of the landmarks below which too little of the person is seen."""
 _CONTRADICTED = 0.5
 """Trust below which the 3D estimate contradicts the picture."""
+_SAME = 0.6
+"""Identity below which the person may be another one."""
 _FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
 _PICTURES = 6
 
@@ -53,7 +55,7 @@ def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: K
     from. camera: how the camera moves.
     """
     begun = time.perf_counter()
-    doubts = find_doubts(result)
+    doubts = find_doubts(result, keypoints)
     untrusted = np.any([doubt.frames for doubt in doubts], axis=0)
     keep = _worth_showing(keypoints, result)
     pictures = write_overlay(folder / "overlay.mp4", video, keypoints, result, untrusted, progress, keep)
@@ -75,16 +77,18 @@ def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: K
     return report
 
 
-def find_doubts(result: Reconstruction) -> list[Doubt]:
+def find_doubts(result: Reconstruction, keypoints: Keypoints) -> list[Doubt]:
     """Say which frames are not to be trusted, and why."""
     observations = result.observations
     seen = observations.detected
+    same = keypoints.at(result.start + np.arange(len(seen)) / result.motion.fps).identity
     return [
         Doubt("nobody was found", ~seen),
         Doubt("the body does not lie on the detected points", seen & (result.residual / observations.size > _MISSED)),
         Doubt("much of the person is hidden or outside the picture",
               seen & (observations.weight.mean(axis=1) < _HIDDEN)),
         Doubt("the estimated depth contradicts the picture", seen & (result.trust < _CONTRADICTED)),
+        Doubt("this may be another person", np.zeros_like(seen) if same is None else seen & (same < _SAME)),
     ]
 
 
