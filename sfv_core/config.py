@@ -40,7 +40,7 @@ class CaptureConfig:
     """What the fit moves: each joint's rotation, or a code in the latent space of a pose prior (SFV's own way)."""
     prior: str | None = None
     """Pose prior of the latent space, as `sfv prior train` writes it; the program's own if not given."""
-    iterations: Annotated[int, Range(1, 100_000)] = 150
+    iterations: Annotated[int, Range(1, 100_000)] = 200
     """Steps of the first fit; the second takes two thirds of it."""
     hands: bool = True
     """Add fingers, and turn wrists and head by close looks where hands and face are large enough in the picture;

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from . import landmarks
 from .landmarks import Observations
 
 _LIKELY_SPEED, _LIKELY_HEIGHT = 0.45, 0.12
 """Speed in m/s and height in m at which a contact is as likely as not."""
-_FIRST_SPEED, _FIRST_HEIGHT = 0.35, 0.06
-_LAST_SPEED, _LAST_HEIGHT = 0.45, 0.09
+_FIRST_SPEED, _FIRST_HEIGHT = 0.3, 0.06
+_LAST_SPEED, _LAST_HEIGHT = 0.4, 0.09
 """Speed in m/s and height in m below which a contact begins, and up to which it lasts."""
 _DRIFT = 0.2
 """By how much the lowest point of a standing body may seem to be above the ground, in m, as depth errs."""
@@ -22,10 +22,12 @@ _SHORTEST_S, _GAP_S = 0.1, 0.07
 def contact_speeds(observations: Observations) -> np.ndarray:
     """Return the speeds of `landmarks.CONTACTS` in the picture as m/s at the person's distance, shape (T, C).
 
-    The picture knows a standing foot better than the fit does, whose depth trembles. A turning camera is undone.
+    The picture knows a standing foot better than the fit does, whose depth trembles. Frames in which the detector takes
+    one foot for the other are left out by a median of 5.
     """
     seen = observations.xy if observations.still_xy is None else observations.still_xy
-    xy = gaussian_filter1d(seen[:, landmarks.CONTACTS], 1.0, axis=0, mode="nearest")
+    xy = median_filter(seen[:, landmarks.CONTACTS], size=(5, 1, 1), mode="nearest")
+    xy = gaussian_filter1d(xy, 1.0, axis=0, mode="nearest")
     step = np.linalg.norm(np.gradient(xy, axis=0), axis=-1)
     return step / observations.size[:, None] * 1.7 * observations.fps
 

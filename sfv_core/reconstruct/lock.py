@@ -189,9 +189,7 @@ def _rigid(foot: np.ndarray, moved: np.ndarray, held: np.ndarray) -> tuple[np.nd
 
 def _with_feet(motion: Motion, shift: np.ndarray, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
                standing: list[np.ndarray]) -> Motion:
-    """Shift the root and bend the legs. Where one cannot reach, tip its foot about the end that stands, or the free
-    foot, and lower the root for the rest.
-    """
+    """Shift the root and bend the legs; where one cannot reach, raise a heel above standing toes, or lower the root."""
     joints, turns = world_poses(motion)
     joints = joints + shift[:, None]
     legs = [_leg(motion.skeleton, side) for side in _SIDES]
@@ -199,8 +197,8 @@ def _with_feet(motion: Motion, shift: np.ndarray, targets: list[tuple[np.ndarray
     for leg, (swing, pivot, place), held in zip(legs, targets, standing, strict=True):
         length = float(np.linalg.norm(motion.skeleton.offsets[list(leg[1:])], axis=-1).sum())
         ankle = place + rotation.rotate(swing, joints[:, leg[2]] - shift - pivot)
-        flat = np.logical_and(held[:, 0], held[:, 1])
-        tipped = np.where(flat[:, None], ankle, tip_foot(joints[:, leg[0]], place, ankle, length))
+        on_toes = np.logical_and(~held[:, 0], held[:, 1])
+        tipped = np.where(on_toes[:, None], tip_foot(joints[:, leg[0]], place, ankle, length), ankle)
         swings.append(rotation.multiply(rotation.between(ankle - place, tipped - place), swing))
         ankles.append(tipped)
         need = np.maximum(need, lowering(joints[:, leg[0]], tipped, length) * held.any(axis=1))

@@ -208,9 +208,9 @@ FIRST_PASS: tuple[Term, ...] = (
 )
 SECOND_PASS: tuple[Term, ...] = (
     *FIRST_PASS,
-    ("contact_speed", 1.0, contact_speed),
-    ("contact_height", 0.3, contact_height),
-    ("penetration", 0.1, penetration),
+    ("contact_speed", 3.0, contact_speed),
+    ("contact_height", 1.0, contact_height),
+    ("penetration", 0.5, penetration),
     ("floor_tilt", 0.02, floor_tilt),
 )
 

@@ -67,7 +67,7 @@ Lift = Callable[[Observations, float, np.ndarray], tuple[np.ndarray, np.ndarray]
 
 
 def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, focal: float | None = None,
-                iterations: int = 150, lift: Lift | None = None, turns: np.ndarray | None = None,
+                iterations: int = 200, lift: Lift | None = None, turns: np.ndarray | None = None,
                 latent: LatentPoses | None = None) -> Reconstruction:
     """Fit the body of SMPL's 24 joints to the keypoints; report as stage "reconstruct".
 
