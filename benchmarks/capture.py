@@ -65,7 +65,8 @@ class Captured:
     def limbs(self, times: np.ndarray) -> np.ndarray:
         """Return the limbs in camera axes at times in s of the video (T, 12, 3)."""
         joints, _ = world_poses(self.at(times))
-        return self.camera.to_camera(joints)[:, metrics.SMPL_LIMBS]
+        frames_after_start = (times - self.report["motion"]["start_s"]) * self.motion.fps
+        return self.camera.to_camera(joints, self.camera.turns_at(frames_after_start))[:, metrics.SMPL_LIMBS]
 
     def at(self, times: np.ndarray) -> Motion:
         """Return the motion at times in s of the video."""
