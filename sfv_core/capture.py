@@ -58,7 +58,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     focal = config.focal or guess_focal(keypoints.size)
     camera = camera_motion(video, keypoints, focal, progress)
     result = reconstruct(keypoints, skeleton, progress, focal, config.iterations,
-                         lift=_lifter(keypoints),
+                         lift=_lifter(keypoints, config),
                          turns=camera.turns if camera.moving and camera.trusted else None,
                          latent=_latent(config))
     result.camera.save(build / "camera.json")
@@ -97,9 +97,12 @@ def _latent(config: CaptureConfig) -> LatentPoses | None:
     return LatentPoses(config.prior)
 
 
-def _lifter(keypoints: Keypoints) -> Lift | None:
-    """Return what makes 3D of keypoints that have none: the lifter, or bone lengths where it has no weights."""
-    if keypoints.xyz is not None:
+def _lifter(keypoints: Keypoints, config: CaptureConfig) -> Lift | None:
+    """Return what corrects MediaPipe's depth or makes 3D of 2D: the lifter, or bone lengths where it has no weights.
+
+    3D that another estimator recorded stays as it is: the lifter has learned MediaPipe's errors alone.
+    """
+    if keypoints.xyz is not None and config.keypoints is not None:
         return None
     from .lift.network import WEIGHTS
 
@@ -109,7 +112,7 @@ def _lifter(keypoints: Keypoints) -> Lift | None:
         return lift
     from .reconstruct.flat import lift_by_lengths
 
-    return lift_by_lengths
+    return None if keypoints.xyz is not None else lift_by_lengths
 
 
 @contextmanager

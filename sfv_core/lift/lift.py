@@ -18,21 +18,30 @@ def lift(observations: Observations, focal: float, centre: np.ndarray, model: Li
          ) -> tuple[np.ndarray, np.ndarray]:
     """Return the landmarks and the standard deviation of their errors in m, hip-centred camera axes, (T, L, 3) each.
 
-    With `observations.xyz` its depth is corrected; without, 3D is made of 2D alone. focal in px, centre (2,) px. The
-    body comes out at the mean body's size. The mean of the person and their mirror image is taken.
+    With `observations.xyz`, of MediaPipe, the mean of three opinions: the detector's own, its correction, and what 2D
+    alone says; their errors differ, most of all in poses that the lifter never saw. Without, 2D alone. focal in px,
+    centre (2,) px. The body comes out at the mean body's size.
     """
     model = load() if model is None else model
     o = observations
     there = np.arange(len(o)) / o.fps
     steps = np.arange(max(round(there[-1] * FPS), 1) + 1) / FPS
-    rays = _at(steps, there, (o.xy - centre) / focal)
-    xyz = None if o.xyz is None else _at(steps, there, o.xyz)
-    weight = _at(steps, there, o.weight)
+    rays, weight = _at(steps, there, (o.xy - centre) / focal), _at(steps, there, o.weight)
+    place, spread = _both_sides(model, rays, None, weight)
+    if o.xyz is not None:
+        xyz = _at(steps, there, o.xyz)
+        corrected, doubt = _both_sides(model, rays, xyz, weight)
+        place, spread = (xyz + corrected + place) / 3, (doubt + spread) / 2
+    return _at(there, steps, place), _at(there, steps, spread)
+
+
+def _both_sides(model: Lifter, rays: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray]:
+    """Take the mean of the person and their mirror image; centre it on the hips."""
     place, spread = _run(model, rays, xyz, weight)
     other, doubt = _run(model, mirrored(rays), None if xyz is None else mirrored(xyz), weight[:, MIRROR])
     place, spread = (place + mirrored(other)) / 2, (spread + doubt[:, MIRROR]) / 2
-    place = place - place[:, HIPS].mean(axis=1, keepdims=True)
-    return _at(there, steps, place), _at(there, steps, spread)
+    return place - place[:, HIPS].mean(axis=1, keepdims=True), spread
 
 
 def _run(model: Lifter, rays: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray

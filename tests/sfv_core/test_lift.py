@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from retarget import rotation
-from retarget.kinematics import forward
+from retarget.kinematics import forward, world_poses
+from retarget.motion import Motion
 from sfv_core.body.model import SMPL_NAMES, load_body, skeleton_of
 from sfv_core.errors import SfvError
 from sfv_core.lift import lift as module
@@ -17,8 +19,11 @@ from sfv_core.lift import network
 from sfv_core.lift.features import LENGTH, WIDTH, features, length, looking_at, mirrored
 from sfv_core.lift.lift import lift
 from sfv_core.reconstruct import landmarks
+from sfv_core.reconstruct.camera import Camera
+from sfv_core.reconstruct.flat import lift_by_lengths
 from sfv_core.reconstruct.landmarks import HIPS, MIRROR, Observations
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FOCAL, CENTRE = 900.0, np.array([320.0, 240.0])
 
 
@@ -117,6 +122,23 @@ def test_a_video_of_five_frames_is_lifted(model, truth):
 
 def test_the_length_of_the_mean_body_is_the_stated_one(truth):
     assert length(truth[0]) == pytest.approx(LENGTH, abs=0.01)
+
+
+def test_the_programs_weights_are_small():
+    assert network.WEIGHTS.stat().st_size < 10e6
+
+
+@pytest.mark.parametrize("clip", ["walk", "spinkick", "cartwheel", "dance_a"])
+def test_the_programs_lifter_makes_better_3d_of_2d_than_bone_lengths_do(clip):
+    motion = Motion.load(EXAMPLES / f"{clip}.truth.npz")
+    camera = Camera.load(EXAMPLES / f"{clip}.camera.json")
+    places, turns = world_poses(motion)
+    marks = places[:, landmarks.JOINTS] + rotation.rotate(turns[:, landmarks.JOINTS], landmarks.OFFSETS)
+    unseen = camera.to_camera(marks)
+    xy = camera.project(marks)
+    flat = replace(_seen(unseen), xy=xy, xyz=None, size=landmarks.size_in_picture(xy))
+    lifted, guessed = (how(flat, camera.focal, camera.centre)[0] for how in (lift, lift_by_lengths))
+    assert _error(lifted, unseen) < _error(guessed, unseen)
 
 
 def test_weights_survive_writing_and_reading(model, truth, tmp_path):

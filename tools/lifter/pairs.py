@@ -181,7 +181,8 @@ def main() -> None:
     def save(done: list[Sequence]) -> None:
         part = options.out.with_suffix(".part.npz")
         np.savez(part, **stack(done))
-        part.replace(options.out)
+        if len(done) == options.sequences:
+            part.replace(options.out)
 
     make(options.mocap, options.sequences, options.split, options.seed, save)
 

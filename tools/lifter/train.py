@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ _LEARNED = 45
 """Frames of a window that a batch holds; the features are made of the whole window."""
 BATCH = 24
 _JUDGED_EVERY = 100
+_NEW, _HELD = 0.15, 600
 _BONES = torch.tensor(landmarks.BONES)
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Values (T, W), first guess (T, L, 3) and truth (T, L, 3) in axes that look at the hips."""
@@ -78,24 +81,51 @@ class Pairs:
         return _worn(rays, xyz, weight, self.truth[number, which].astype(float), rng, blind=rng.random() < 0.15)
 
 
-def virtual(source: list[Take], pairs: Pairs, emulator: Emulator, body: Body, rng: np.random.Generator) -> Example:
-    """Draw an example from a motion that was never drawn, with the errors of a sequence that was."""
+@dataclass(frozen=True)
+class Virtual:
+    """A motion that was never drawn, before a virtual camera, with the errors of a sequence that was."""
+
+    rays: np.ndarray
+    """Shape (T, L, 2)."""
+    xyz: np.ndarray
+    """What the detector might say in m, shape (T, L, 3)."""
+    weight: np.ndarray
+    """Shape (T, L)."""
+    truth: np.ndarray
+    """In camera axes in m, shape (T, L, 3)."""
+
+
+def virtual(source: list[Take], pairs: Pairs, emulator: Emulator, body: Body, rng: np.random.Generator) -> Virtual:
+    """Draw a motion, a body, a camera and errors."""
     betas = rng.normal(0, 1.3, BETAS)
     places, turns = joints(body, betas, *sample(source, WINDOW, rng))
     marks = places[:, landmarks.JOINTS] + rotation.rotate(turns[:, landmarks.JOINTS], landmarks.OFFSETS)
     marks[..., 2] -= marks[..., 2].min() - 0.03
     view = camera(marks, rng)
     truth = (marks - view.eye) @ view.camera_from_world.T
-    number, kind, start = int(rng.integers(len(pairs))), int(rng.integers(3)), int(rng.integers(0, 8))
+    number, kind, start = int(rng.integers(len(emulator.residuals))), int(rng.integers(3)), int(rng.integers(0, 8))
     which = slice(start, start + WINDOW)
-    strength = rng.uniform(0, 1)
     errors = pairs.errors[number, :, which].mean(axis=0) if kind == 2 else pairs.errors[number, kind, which]
     distance = truth[:, landmarks.HIPS, 2].mean(axis=1)[:, None, None]
-    rays = truth[..., :2] / truth[..., 2:] + strength * errors / distance
-    weight = pairs.visibility[number, 0, which].astype(float)
-    blind = bool(rng.random() < 0.4)
-    xyz = None if blind else emulator(normalised(truth, rays), number, kind, which)
-    return _worn(rays, xyz, weight, truth, rng, blind)
+    rays = truth[..., :2] / truth[..., 2:] + rng.uniform(0, 1) * errors / distance
+    return Virtual(rays, emulator(normalised(truth, rays), number, kind, which),
+                   pairs.visibility[number, 0, which].astype(float), truth)
+
+
+class Pool:
+    """Virtual motions, each used several times; new ones take the places of old ones."""
+
+    def __init__(self, make: Callable[[], Virtual]) -> None:
+        self._make, self._held = make, [make() for _ in range(24)]
+
+    def example(self, rng: np.random.Generator) -> Example:
+        """Draw an example, by chance without 3D; now and then make a new motion."""
+        if rng.random() < _NEW:
+            if len(self._held) >= _HELD:
+                self._held.pop(0)
+            self._held.append(self._make())
+        one = self._held[rng.integers(len(self._held))]
+        return _worn(one.rays, one.xyz, one.weight, one.truth, rng, blind=bool(rng.random() < 0.4))
 
 
 def normalised(truth: np.ndarray, rays: np.ndarray) -> np.ndarray:
@@ -192,7 +222,7 @@ def _note(totals: dict[str, list[float]], name: str, error: np.ndarray) -> None:
 
 
 def train(pairs: Pairs, source: list[Take], judge: Pairs, out: Path, minutes: float, seed: int, channels: int,
-          dropout: float, start: Path | None) -> None:
+          dropout: float, start: Path | None, highest: float) -> None:
     """Train for a while with a falling rate; write the running mean of the weights whenever it is the best so far."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -200,6 +230,7 @@ def train(pairs: Pairs, source: list[Take], judge: Pairs, out: Path, minutes: fl
     emulator = pairs.emulator(seed)
     left = 1e3 * np.abs(emulator.residuals[:, 2]).mean()
     print(f"{len(pairs)} sequences; the emulator leaves {left:.0f} mm", flush=True)
+    pool = Pool(lambda: virtual(source, pairs, emulator, body, rng))
     model = Lifter(channels, dropout)
     if start is not None:
         from sfv_core.lift.network import load
@@ -208,11 +239,11 @@ def train(pairs: Pairs, source: list[Take], judge: Pairs, out: Path, minutes: fl
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02)
     began, step, best = time.monotonic(), 0, np.inf
     while (spent := (time.monotonic() - began) / (60 * minutes)) < 1.0:
-        rate = 2e-3 * min(1.0, (step + 1) / 50) * (0.5 + 0.5 * np.cos(np.pi * spent)) + 1e-5
+        rate = highest * min(1.0, (step + 1) / 50) * (0.5 + 0.5 * np.cos(np.pi * spent)) + 1e-5
         for group in optimiser.param_groups:
             group["lr"] = rate
         drawn = [pairs.example(rng) for _ in range(BATCH // 2)]
-        drawn += [virtual(source, pairs, emulator, body, rng) for _ in range(BATCH - len(drawn))]
+        drawn += [pool.example(rng) for _ in range(BATCH - len(drawn))]
         values, base, truth = (torch.tensor(np.stack(part), dtype=torch.float32) for part in zip(*drawn, strict=True))
         error = loss(*model(values), base, truth)
         optimiser.zero_grad()
@@ -225,7 +256,7 @@ def train(pairs: Pairs, source: list[Take], judge: Pairs, out: Path, minutes: fl
             figures = validate(calm.module, judge)
             said = " ".join(f"{name} {value:.1f}" for name, value in figures.items())
             print(f"step {step} {spent:.0%} loss {error.item():.3f} {said}", flush=True)
-            score = figures["lifted"] + 0.1 * figures["flat"]
+            score = figures["lifted"] + figures["flat"]
             if score < best:
                 best = score
                 save(out, calm.module)
@@ -239,7 +270,8 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, required=True, help="pairs of held-out motions")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--channels", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--channels", type=int, default=192)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", type=Path, help="weights to go on from")
@@ -247,7 +279,7 @@ def main() -> None:
     torch.set_num_threads(1)
     source = [take for take in takes(options.mocap, load_body()) if take.name not in VALIDATION]
     train(Pairs(options.pairs), source, Pairs([options.validation]), options.out, options.minutes, options.seed,
-          options.channels, options.dropout, options.start)
+          options.channels, options.dropout, options.start, options.rate)
 
 
 if __name__ == "__main__":
