@@ -93,6 +93,12 @@ def test_people_shaking_hands_keep_their_sides(shared_data):
     assert np.all(left < right) and len(left) == 40
 
 
+@pytest.mark.slow
+def test_one_player_stays_one_person_whatever_the_arms_hide(shared_data):
+    people = find_people(open_video(shared_data / "videos" / "tennis.mp4"), 0.0, None, no_progress)
+    assert np.isfinite(people[0].centres).all()
+
+
 def test_the_list_of_people_has_pictures_and_spans(examples, tmp_path):
     report = write_people(examples / "crossing.mp4", tmp_path / "people", 0.0, 0.5, no_progress)
     assert json.loads((tmp_path / "people" / "people.json").read_text()) == report
