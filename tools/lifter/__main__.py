@@ -1,7 +1,7 @@
 """Make the lifter's weights from nothing but a mocap folder.
 
     pip install moderngl
-    python tools/lifter MOCAP_FOLDER -o sfv_core/lift/lifter.npz [--work FOLDER] [--sequences 120] [--minutes 25]
+    python tools/lifter MOCAP_FOLDER -o sfv_core/lift/lifter.npz [--work FOLDER] [--sequences 100] [--minutes 25]
 
 Draws training and validation pairs (about 5 s of one core for each sequence of 96 pictures), then trains. Files already
 in the work folder are used again.
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("mocap", type=Path, help="folder of ASF and AMC files, such as CMU's subjects 01 to 03")
     parser.add_argument("-o", "--out", type=Path, required=True, help="weights to write")
     parser.add_argument("--work", type=Path, default=Path("lifter_work"), help="folder for the pairs")
-    parser.add_argument("--sequences", type=int, default=120)
+    parser.add_argument("--sequences", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=25.0, help="time to train")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from torch import nn
 from sfv_core.lift.features import mirrored
 from sfv_core.reconstruct import landmarks
 
-_STEPS = 1500
+_STEPS = 600
 _COUNT = 3 * len(landmarks.NAMES)
 
 

@@ -256,7 +256,7 @@ def train(pairs: Pairs, source: list[Take], judge: Pairs, out: Path, minutes: fl
             figures = validate(calm.module, judge)
             said = " ".join(f"{name} {value:.1f}" for name, value in figures.items())
             print(f"step {step} {spent:.0%} loss {error.item():.3f} {said}", flush=True)
-            score = figures["lifted"] + figures["flat"]
+            score = figures["lifted"] + 0.1 * figures["flat"]
             if score < best:
                 best = score
                 save(out, calm.module)
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--channels", type=int, default=192)
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dropout", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", type=Path, help="weights to go on from")
     options = parser.parse_args()
