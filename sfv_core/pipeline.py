@@ -100,7 +100,7 @@ def bake(work: Work) -> Report:
 
 
 STAGES = (
-    Stage("capture", capture, needs=("video",), uses=("body", "keypoints"), settings="capture", extra="pose",
+    Stage("capture", capture, needs=("video",), uses=("body", "keypoints", "prior"), settings="capture", extra="pose",
           makes=("keypoints.npz", "motion.npz", "camera.json", "overlay.mp4", "report.json", "report.html"),
           rehearsal=lambda work: try_video(work.inputs["video"])),
     Stage("train", train, needs=("motion.npz",), settings="train", extra="physics",
@@ -194,7 +194,7 @@ def check(config: JobConfig, stages: Sequence[Stage] = STAGES) -> None:
 def given(config: JobConfig) -> dict[str, Path]:
     """Return the input files that the configuration names."""
     paths = {"video": config.video, "motion.npz": config.motion, "rig": config.rig, "body": config.capture.body,
-             "keypoints": config.capture.keypoints}
+             "keypoints": config.capture.keypoints, "prior": config.capture.prior}
     return {name: Path(path) for name, path in paths.items() if path is not None}
 
 

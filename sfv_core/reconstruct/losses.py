@@ -141,7 +141,7 @@ def rest_pose(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 
 
 def latent_code(p: Posed, s: Seen, f: Floor | None) -> Tensor:
-    """Squared codes of the poses, which are standard normal for real ones; none in rotation space. SFV eq. 3."""
+    """Squared codes of the poses, which are standard normal for real ones; none in rotation space. As VPoser."""
     return torch.zeros(()) if p.code is None else p.code.pow(2).mean()
 
 

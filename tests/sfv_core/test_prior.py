@@ -13,12 +13,18 @@ import torch
 from retarget import Motion, bvh, rotation
 from retarget.kinematics import world_poses
 from sfv_core.body.model import SMPL_NAMES, load_body, skeleton_of
+from sfv_core.capture import _latent
 from sfv_core.cli import main
-from sfv_core.config import PriorConfig
+from sfv_core.config import CaptureConfig, PriorConfig
 from sfv_core.errors import Cancelled, SfvError
+from sfv_core.pose.keypoints import Keypoints
 from sfv_core.prior import mocap, vae
 from sfv_core.prior.train import columns, errors, split, train
 from sfv_core.progress import no_progress
+from sfv_core.reconstruct import landmarks, latent
+from sfv_core.reconstruct.camera import Camera
+from sfv_core.reconstruct.pose_model import Track, matrices, six_from_matrices
+from sfv_core.reconstruct.solve import reconstruct
 
 QUICK = PriorConfig(epochs=4, minutes=60.0, dimensions=8, licence="made for this test")
 
@@ -180,3 +186,44 @@ def test_the_command_line_trains_and_reports(folder: Path, tmp_path: Path, capfd
     assert report["held_out_error_deg"] > 0 and report["held_out_error_mm"] > 0 and report["files"] == [str(out)]
     assert main(["prior", "train", str(tmp_path / "no"), "-o", str(tmp_path / "x.npz")]) == 1
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_the_prior_that_comes_along_is_small_and_states_its_data_and_licence():
+    prior, about = vae.load(latent.DEFAULT)
+    assert latent.DEFAULT.stat().st_size < 2e6 and prior.dimensions == 32
+    assert "CMU" in about.licence and "free for all uses" in about.licence and len(about.files) == 25
+
+
+def test_the_latent_space_holds_ordinary_poses_and_leaves_the_root_alone(examples: Path):
+    walk = Motion.load(examples / "walk.truth.npz")
+    m = torch.tensor(rotation.to_matrix(walk.rotations), dtype=torch.float32)
+    space = latent.LatentPoses()
+    coordinates = space.encode(Track(six_from_matrices(m), torch.zeros(len(walk), 3)))
+    made = matrices(space.decode(coordinates.six))
+    assert coordinates.six.shape == (len(walk), 6 + 32)
+    assert torch.allclose(made[:, 0], m[:, 0], atol=1e-5)
+    assert torch.equal(made[:, SMPL_NAMES.index("left_hand")], torch.eye(3).expand(len(walk), 3, 3))
+    cosine = ((made * m).sum((-1, -2)) - 1) / 2
+    assert torch.rad2deg(torch.arccos(cosine[:, list(vae.JOINTS)].clamp(-1, 1))).mean() < 8.0
+
+
+def test_a_fit_in_the_latent_space_finds_a_walk(examples: Path):
+    motion = Motion.load(examples / "walk.truth.npz").slice(0, 60)
+    camera = Camera.load(examples / "walk.camera.json")
+    joints, turns = world_poses(motion)
+    places = joints[:, landmarks.JOINTS] + rotation.rotate(turns[:, landmarks.JOINTS], landmarks.OFFSETS)
+    seen = camera.to_camera(places)
+    keypoints = Keypoints(landmarks.NAMES, camera.project(places), seen - seen[:, 6:8].mean(axis=1, keepdims=True),
+                          np.ones(places.shape[:2]), np.arange(60) / motion.fps, np.ones(60, bool), camera.size)
+    result = reconstruct(keypoints, skeleton_of(load_body().joint_template), no_progress, camera.focal,
+                         latent=latent.LatentPoses())
+    made = result.camera.to_camera(world_poses(result.motion)[0])
+    gap = (made - made[:, :1]) - (camera.to_camera(joints) - camera.to_camera(joints)[:, :1])
+    assert np.linalg.norm(gap, axis=-1).mean() < 0.05
+
+
+def test_a_prior_without_the_latent_space_is_refused():
+    with pytest.raises(SfvError, match="--space latent"):
+        _latent(CaptureConfig(prior="prior.npz"))
+    with pytest.raises(SfvError, match=r"no pose prior 'gone\.npz'"):
+        _latent(CaptureConfig(space="latent", prior="gone.npz"))
