@@ -123,13 +123,14 @@ def simulate(options: argparse.Namespace, console: Console) -> Report:
 
 
 def retarget(options: argparse.Namespace, console: Console) -> Report:
-    """Carry a motion over to another skeleton, bone by bone."""
+    """Carry a motion (.npz, .bvh or .amc) over to another skeleton, bone by bone."""
     from retarget import bvh
     from retarget.mapping import BoneMap, guess
-    from retarget.motion import Motion
     from retarget.solve import retarget as solve
 
-    source = Motion.load(existing_file(options.motion, "motion"))
+    from .prior.mocap import read_motion
+
+    source = read_motion(existing_file(options.motion, "motion"))
     target = bvh.load(existing_file(options.target, "target")).skeleton
     out = output_file(options.out, ".bvh")
     bone_map = BoneMap.load(options.map) if options.map else guess(source.skeleton, target)
