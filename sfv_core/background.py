@@ -109,7 +109,7 @@ def camera_motion(video: Video, keypoints: Keypoints, focal: float, progress: Pr
 
 
 class _Masks:
-    """Where the background is: all but the person with a margin, in small pictures."""
+    """Where the background is: all but the people with a margin, in small pictures."""
 
     def __init__(self, video: Video, keypoints: Keypoints) -> None:
         self.scale = 1.0 / np.ceil(max(video.width, video.height) / _SIDE)
@@ -117,6 +117,7 @@ class _Masks:
         self._xy = keypoints.xy * self.scale
         self._seen = keypoints.confidence > 0.1
         self._found = np.flatnonzero(keypoints.detected)
+        self._others = None if keypoints.others is None else keypoints.others * self.scale
 
     def small(self, grey: np.ndarray) -> np.ndarray:
         """Return the picture in the size that points are tracked in."""
@@ -129,7 +130,7 @@ class _Masks:
         return _Tracker(focal * self.scale, np.array(self.size, float) / 2)
 
     def __call__(self, frame: int) -> np.ndarray:
-        """Return 255 where the background is, 0 where the person is (or was, when last found). (H, W) uint8."""
+        """Return 255 where the background is, 0 where people are (or the person was, when last found). (H, W) uint8."""
         import cv2
 
         mask = np.full(self.size[::-1], 255, np.uint8)
@@ -141,6 +142,11 @@ class _Masks:
                 margin = max(4, round(0.24 * float(np.ptp(points, axis=0).max())))
                 cv2.fillConvexPoly(mask, hull, 0)
                 cv2.polylines(mask, [hull], True, 0, margin)
+        for x0, y0, x1, y1 in () if self._others is None else self._others[frame]:
+            margin = 0.12 * max(x1 - x0, y1 - y0)
+            if margin > 0:
+                corners = (int(x0 - margin), int(y0 - margin)), (int(x1 + margin), int(y1 + margin))
+                cv2.rectangle(mask, *corners, 0, cv2.FILLED)
         return mask
 
 

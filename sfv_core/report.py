@@ -106,6 +106,7 @@ def summary(video: Video, config: CaptureConfig, keypoints: Keypoints, result: R
         "motion": {"frames": len(motion), "fps": motion.fps, "start_s": result.start, "duration_s": motion.duration,
                    "travel_m": float(np.linalg.norm(np.diff(motion.root_pos, axis=0), axis=1).sum())},
         "detection_rate": float(keypoints.detected.mean()),
+        "people": {"captured": keypoints.person, "others": _others(keypoints)},
         "sides_swapped_back": result.swaps,
         "reprojection": {"mean_px": float(residual[seen].mean()), "median_px": float(np.median(residual[seen])),
                          "largest_px": float(residual[seen].max()),
@@ -159,11 +160,21 @@ def _warnings(video: Video, config: CaptureConfig, keypoints: Keypoints, untrust
     if last < expected - max(0.3, 3.0 / video.fps):
         warnings.append(f"The file says it lasts {video.duration:.2f} s, but pictures could be read only up to "
                         f"{last:.2f} s. It may be damaged or incomplete.")
+    if others := _others(keypoints):
+        warnings.append(f"{others + 1} people are in the picture; this is person {keypoints.person}. `sfv people` "
+                        "shows them, and --person N (Person, in Blender) captures another.")
     if keypoints.detected.mean() < 0.9:
         warnings.append(f"The person was found in only {100 * keypoints.detected.mean():.0f} % of the pictures.")
     if untrusted.mean() > 0.3:
         warnings.append(f"{100 * untrusted.mean():.0f} % of the frames are not to be trusted.")
     return warnings
+
+
+def _others(keypoints: Keypoints) -> int:
+    """Return how many other people are seen for at least a tenth of the time."""
+    if keypoints.others is None:
+        return 0
+    return int((keypoints.others.any(axis=-1).mean(axis=0) >= 0.1).sum())
 
 
 def _versions() -> dict[str, str]:

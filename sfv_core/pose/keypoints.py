@@ -37,11 +37,15 @@ class Keypoints:
     """Number of the person in the video."""
     identity: np.ndarray | None = None
     """How sure it is that this is the same person all along, 0 to 1, shape (T,); None where nobody judged it."""
+    others: np.ndarray | None = None
+    """Boxes around the other people in px, x0, y0, x1, y1, all 0 where one is unseen, (T, P, 4); None if unknown."""
 
     def __post_init__(self) -> None:
         frames, count = len(self.times), len(self.names)
         shapes = {"xy": (frames, count, 2), "xyz": (frames, count, 3), "confidence": (frames, count),
                   "detected": (frames,), "identity": (frames,)}
+        if self.others is not None:
+            shapes["others"] = (frames, *self.others.shape[1:2], 4)
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array is not None and array.shape != shape:
@@ -85,7 +89,7 @@ class Keypoints:
 
         return replace(self, xy=mix(self.xy), xyz=None if self.xyz is None else mix(self.xyz),
                        confidence=mix(self.confidence) * detected[:, None], times=np.asarray(times), detected=detected,
-                       identity=None if self.identity is None else mix(self.identity) * detected)
+                       identity=None if self.identity is None else mix(self.identity) * detected, others=None)
 
     def save(self, path: Path | str) -> None:
         """Write an npz without pickles, whole or not at all."""
@@ -97,6 +101,8 @@ class Keypoints:
             arrays["xyz"] = self.xyz.astype(np.float32)
         if self.identity is not None:
             arrays["identity"] = self.identity.astype(np.float32)
+        if self.others is not None:
+            arrays["others"] = self.others.astype(np.float32)
         with written_whole(Path(path)) as temporary:
             np.savez_compressed(temporary, **arrays)
 
@@ -117,7 +123,7 @@ class Keypoints:
             return cls(tuple(arrays["names"].tolist()), arrays["xy"].astype(float), xyz,
                        arrays["confidence"].astype(float), arrays["times"].astype(float),
                        arrays["detected"].astype(bool), (width, height), int(arrays["person"]),
-                       identity)
+                       identity, arrays["others"].astype(float) if "others" in arrays else None)
         except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, SfvError) as error:
             raise SfvError(f"'{path}' is not a keypoints file: {error}. Give the keypoints.npz that a capture wrote."
                            ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,8 @@ class MediaPipeEstimator:
         """
         with watchers() as networks:
             watched = watch(video, start, end, progress, networks)
-            number, chosen = _chosen(video, start, end, watched, self.person)
+            number, people = _chosen(video, start, end, watched, self.person)
+            chosen = people[number - 1]
             alone = {sight.index for sight in chosen.sights} & set(watched.mirrored)
             missing = [sight for sight in chosen.sights if sight.index not in alone]
             mirrored = watch_mirrored(video, missing, progress, networks)
@@ -43,12 +44,13 @@ class MediaPipeEstimator:
         for sight in chosen.sights:
             other = mirrored.get(sight.index) or watched.mirrored.get(sight.index)
             candidates[sight.index] = [sight.seen.candidate] + ([] if other is None else [other])
-        return _keypoints(video, watched.times, choose(candidates), chosen, number)
+        others = _boxes(people[: number - 1] + people[number:], len(watched.times))
+        return replace(_keypoints(video, watched.times, choose(candidates), chosen, number), others=others)
 
 
 def _chosen(video: Video, start: float, end: float | None, watched: Watched, person: int | None
-            ) -> tuple[int, Identified]:
-    """Return the person's number and the person; raise SfvError where there is none to choose."""
+            ) -> tuple[int, list[Identified]]:
+    """Return the person's number and everybody; raise SfvError where there is nobody to choose."""
     if not len(watched.times):
         raise SfvError(f"No picture of '{video.path}' lies between {start:g} s and "
                        f"{'the end' if end is None else f'{end:g} s'}. Choose a longer span.")
@@ -65,7 +67,15 @@ def _chosen(video: Video, start: float, end: float | None, watched: Watched, per
     if len(chosen.sights) < _MIN_DETECTED:
         raise SfvError(f"A person was found in only {len(chosen.sights)} of {len(watched.times)} pictures of "
                        f"'{video.path}'; at least {_MIN_DETECTED} are needed. Use a longer or clearer video.")
-    return number, chosen
+    return number, people
+
+
+def _boxes(people: list[Identified], count: int) -> np.ndarray:
+    """Return where everybody is in px, zeros where unseen, (T, P, 4)."""
+    boxes = np.zeros((count, len(people), 4))
+    for column, person in enumerate(people):
+        boxes[[sight.index for sight in person.sights], column] = [sight.box for sight in person.sights]
+    return boxes
 
 
 def _keypoints(video: Video, times: np.ndarray, chosen: list[Candidate | None], person: Identified, number: int

@@ -209,3 +209,12 @@ def test_sfv_people_prints_a_line_for_each_person(examples, capfd, tmp_path):
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith("1 ") and lines[1].startswith("2 ")
     assert lines[-2:] == [f"wrote {Path(tmp_path / 'p' / name)}" for name in ("people.png", "people.json")]
+
+
+def test_another_person_walking_by_is_no_moving_camera(examples):
+    from sfv_core.background import camera_motion
+
+    video = open_video(examples / "crossing.mp4")
+    keypoints = MediaPipeEstimator()(video, 0.0, None, no_progress)
+    assert keypoints.others is not None and keypoints.others.any(axis=(0, 2)).sum() == 1
+    assert not camera_motion(video, keypoints, 600.0, no_progress).moving
