@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +171,16 @@ def run(options: argparse.Namespace, console: Console) -> Report:
     config = JobConfig(
         stages=tuple(options.stages), video=str(options.video.absolute()),
         rig=None if options.rig is None else str(options.rig.absolute()), name=options.video.stem,
-        capture=read_settings(options, CaptureConfig), train=read_settings(options, TrainConfig),
+        capture=_from_here(read_settings(options, CaptureConfig)), train=read_settings(options, TrainConfig),
         simulate=read_settings(options, SimulateConfig))
     return local.run(output_folder(options.out), config, console)
+
+
+def _from_here(config: CaptureConfig) -> CaptureConfig:
+    """Make the paths absolute, since a job is resumed from anywhere."""
+    paths = {name: str(Path(path).absolute()) for name in ("body", "prior", "keypoints")
+             if (path := getattr(config, name)) is not None}
+    return replace(config, **paths)
 
 
 def serve(options: argparse.Namespace, console: Console) -> None:
