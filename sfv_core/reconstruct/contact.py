@@ -10,11 +10,13 @@ from .landmarks import Observations
 
 _LIKELY_SPEED, _LIKELY_HEIGHT = 0.45, 0.12
 """Speed in m/s and height in m at which a contact is as likely as not."""
-_FIRST_SPEED, _FIRST_HEIGHT = 0.3, 0.06
-_LAST_SPEED, _LAST_HEIGHT = 0.4, 0.09
+_FIRST_SPEED, _FIRST_HEIGHT = 0.2, 0.04
+_LAST_SPEED, _LAST_HEIGHT = 0.3, 0.06
 """Speed in m/s and height in m below which a contact begins, and up to which it lasts."""
-_DRIFT = 0.2
+_DRIFT = 0.05
 """By how much the lowest point of a standing body may seem to be above the ground, in m, as depth errs."""
+_WANDERS = 0.2
+"""Distance in m from its middle place beyond which a point has not stood."""
 _SHORTEST_S, _GAP_S = 0.1, 0.07
 """Shorter contacts are none, shorter gaps are bridged, in s."""
 
@@ -23,13 +25,31 @@ def contact_speeds(observations: Observations) -> np.ndarray:
     """Return the speeds of `landmarks.CONTACTS` in the picture as m/s at the person's distance, shape (T, C).
 
     The picture knows a standing foot better than the fit does, whose depth trembles. Frames in which the detector takes
-    one foot for the other are left out by a median of 5.
+    one foot for the other are left out by a median of 3.
     """
     seen = observations.xy if observations.still_xy is None else observations.still_xy
-    xy = median_filter(seen[:, landmarks.CONTACTS], size=(5, 1, 1), mode="nearest")
+    xy = median_filter(seen[:, landmarks.CONTACTS], size=(3, 1, 1), mode="nearest")
     xy = gaussian_filter1d(xy, 1.0, axis=0, mode="nearest")
     step = np.linalg.norm(np.gradient(xy, axis=0), axis=-1)
     return step / observations.size[:, None] * 1.7 * observations.fps
+
+
+def find_contacts(places: np.ndarray, observations: Observations) -> np.ndarray:
+    """Return when each of `landmarks.CONTACTS` touches the ground, (T, C) bool, from their places in the world in m."""
+    touching = spans(contact_speeds(observations), places[..., 2], observations.weight[:, landmarks.CONTACTS],
+                     observations.fps)
+    return _believable(touching, places)
+
+
+def _believable(touching: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Drop contacts of points whose place wanders too far to be one: what seemed slow moved along the line of sight."""
+    out = touching.copy()
+    for column in range(touching.shape[1]):
+        for rows in runs(touching[:, column]):
+            path = places[rows, column]
+            apart = np.linalg.norm(path - np.median(path, axis=0), axis=-1)
+            out[rows, column] = np.percentile(apart, 90) < _WANDERS
+    return out
 
 
 def likely(speed: np.ndarray, height: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -17,9 +17,11 @@ _BELOW = 0.08
 """Depth in m below the plane at which a point speaks against it."""
 _STILL = 0.35
 """Speed in m/s below which a foot may stand."""
-_ROLL, _PITCH, _LEAN = 4.0, 12.0, 5.0
+_ROLL, _PITCH, _LEAN = 2.5, 12.0, 7.0
 """Deviations in degrees: how level cameras are held, how far they look up or down, how far people lean on average."""
-_SUPPORT = 8.0
+_CAMERA_HEIGHT, _HEIGHT_VARIES = 1.35, 0.5
+"""How high cameras stand above the ground, and the width of the (Cauchy) distribution about it, in m."""
+_SUPPORT = 12.0
 """What the support by all standing points is worth, in squared deviations."""
 _MOST_POINTS = 3000
 _CAMERA_UP = np.array([0.0, -1.0, 0.0])
@@ -38,12 +40,11 @@ class Ground:
     """In m."""
 
 
-def find_ground(places: np.ndarray, joints: np.ndarray, observations: Observations) -> tuple[Ground, np.ndarray]:
+def find_ground(points: np.ndarray, joints: np.ndarray, observations: Observations) -> tuple[Ground, np.ndarray]:
     """Return the ground and how likely each of `landmarks.CONTACTS` touches it, (T, C).
 
-    places: landmarks (T, L, 3), joints: (T, J, 3), both of the first pass in camera axes.
+    points: places of the contacts (T, C, 3), joints: (T, J, 3), both of the first pass in camera axes.
     """
-    points = places[:, landmarks.CONTACTS]
     speed = contact_speeds(observations)
     ground = _plane(points[:, :4], speed[:, :4], _balance(points[:, :4], joints, speed[:, :4]))
     return ground, likely(speed, points @ ground.up - ground.height, observations.weight[:, landmarks.CONTACTS])
@@ -83,6 +84,7 @@ def _plane(feet: np.ndarray, speed: np.ndarray, balance: np.ndarray | None) -> G
     support = (np.abs(heights - level[:, None]) < _INLIER).mean(axis=1)
     support -= (ups @ everything.T - level[:, None] < -_BELOW).mean(axis=1)
     cost = (roll / _ROLL) ** 2 + (pitch / _PITCH) ** 2 - _SUPPORT * support
+    cost += np.log1p(((level + _CAMERA_HEIGHT) / _HEIGHT_VARIES) ** 2)
     if balance is not None:
         cost += (np.degrees(np.arccos(np.clip(ups @ balance, -1, 1))) / _LEAN) ** 2
     up = ups[cost.argmin()]

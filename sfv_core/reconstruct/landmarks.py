@@ -42,6 +42,8 @@ _USUAL_LENGTHS = np.array([0.28, 0.25, 0.41, 0.41, 0.28, 0.25, 0.41, 0.41, 0.5, 
 CONTACTS = tuple(NAMES.index(f"{side}_{part}") for part in ("heel", "foot_index", "wrist", "index")
                  for side in ("left", "right"))
 """Landmarks that may touch the ground: heels, toes, wrists, finger tips, each left and right."""
+SOLES = CONTACTS[:4]
+"""Those of the feet: left and right heel, left and right toe."""
 CONTACT_HEIGHTS = np.array([0.015, 0.015, 0.01, 0.01, 0.05, 0.05, 0.02, 0.02])
 """Height of each of these above the ground in contact in m; the feet's as at rest."""
 CONTACT_JOINTS = tuple(SMPL_NAMES.index(f"{side}_{part}") for part in ("ankle", "foot", "wrist", "hand")

@@ -28,7 +28,9 @@ _BENDING = 400.0
 _STIFF = 10.0
 """Weight of heel and toe moving alike, so that a foot held at its toe alone keeps its roll."""
 _ROOT_BENDING, _ROOT_STAY = 30.0, 0.1
-"""Weights of second differences of the root's shift, and of no shift; following a held point has weight 1."""
+"""Weights of second differences of the root's shift, and of no shift; following a standing ankle has weight 1."""
+_ALONG_LEG, _SWINGING = 30.0, 0.3
+"""How much more following along the leg counts than across it, and what a swinging leg counts."""
 _SLIDES = 0.15
 """A contact whose point wanders farther than this in m is not one place; the anchor follows it slowly."""
 _SLOWLY_S = 0.3
@@ -47,6 +49,12 @@ class Points:
     offsets: np.ndarray
     """In the frames of their joints in m, shape (L, 3)."""
 
+    def with_own_soles(self) -> Points:
+        """Return the same points, but heels and toes where the body has them rather than where they were detected."""
+        offsets = self.offsets.copy()
+        offsets[list(landmarks.SOLES)] = landmarks.OFFSETS[list(landmarks.SOLES)]
+        return Points(offsets)
+
     def places(self, motion: Motion) -> np.ndarray:
         """Return the landmarks in the world in m, shape (T, L, 3)."""
         joints, turns = world_poses(motion)
@@ -64,9 +72,9 @@ def lock_feet(motion: Motion, points: Points, touching: np.ndarray) -> Motion:
     held = [touching[:, [side, side + 2]] for side in (0, 1)]
     bending = (motion.fps / _TUNED_FPS) ** 4
     moved = [_corrections(p, h, motion.fps, bending) for p, h in zip(feet, held, strict=True)]
-    shift = _root_shift(np.concatenate(moved, axis=1), np.concatenate(held, axis=1), bending)
-    shift[:, 2] += _raised(places[:, _NOT_FEET, 2] + shift[:, None, 2], motion.fps)
     targets = [_rigid(p, d, h) for p, d, h in zip(feet, moved, held, strict=True)]
+    shift = _root_shift(motion, targets, held, bending)
+    shift[:, 2] += _raised(places[:, _NOT_FEET, 2] + shift[:, None, 2], motion.fps)
     return _with_feet(motion, shift, targets, held)
 
 
@@ -145,12 +153,33 @@ def _spread(held: np.ndarray, target: np.ndarray, bending: float) -> np.ndarray:
     return solveh_banded(band.reshape(5, 2 * frames), right, lower=True).reshape(target.shape)
 
 
-def _root_shift(moved: np.ndarray, held: np.ndarray, bending: float) -> np.ndarray:
-    """Return a smooth shift of the root (T, 3) that follows the corrections (T, 4, 3) of the held points."""
-    weight = held.sum(axis=1)
-    difference = _second_differences(len(held)) * _ROOT_BENDING * bending
-    difference[0] += weight + _ROOT_STAY
-    return solveh_banded(difference, (moved * held[..., None]).sum(axis=1), lower=True)
+def _root_shift(motion: Motion, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray]], held: list[np.ndarray],
+                bending: float) -> np.ndarray:
+    """Return a smooth shift of the root, (T, 3) m, that follows the ankles and above all keeps the legs' lengths.
+
+    A leg that is nearly straight bends its knee by far more than the root is off, so the shift along the leg counts
+    most, that of standing ones before that of swinging ones. Least squares, banded: the axes alternate.
+    """
+    joints, _ = world_poses(motion)
+    frames = len(motion)
+    square, right = np.tile(_ROOT_STAY * np.eye(3), (frames, 1, 1)), np.zeros((frames, 3))
+    for side, (swing, pivot, place), stands in zip(_SIDES, targets, held, strict=True):
+        hip, _, foot = _leg(motion.skeleton, side)
+        moved = place + rotation.rotate(swing, joints[:, foot] - pivot) - joints[:, foot]
+        along = joints[:, foot] - joints[:, hip]
+        along /= np.linalg.norm(along, axis=-1, keepdims=True)
+        weight = np.where(stands.any(axis=1), 1.0, _SWINGING)[:, None, None]
+        block = weight * (np.eye(3) + _ALONG_LEG * along[:, :, None] * along[:, None, :])
+        square += block
+        right += (block @ moved[..., None])[..., 0]
+    band = np.zeros((7, frames, 3))
+    for row in range(3):
+        for column in range(row + 1):
+            band[row - column, :, column] = square[:, row, column]
+    difference = _second_differences(frames) * _ROOT_BENDING * bending
+    for k in range(3):
+        band[3 * k, : frames - k] += difference[k, : frames - k, None]
+    return solveh_banded(band.reshape(7, 3 * frames), right.ravel(), lower=True).reshape(frames, 3)
 
 
 def _second_differences(frames: int) -> np.ndarray:

@@ -160,7 +160,7 @@ def landmark_shifts(p: Posed, s: Seen, f: Floor | None) -> Tensor:
 def contact_speed(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Travel of touching landmarks from frame to frame (unit 1 cm), robust beyond 3 cm."""
     assert f is not None
-    place = pick(p.landmarks, _CONTACTS)
+    place = p.touching
     squared = (place[1:] - place[:-1]).pow(2).sum(-1) * (s.fps / _TUNED_FPS) ** 2
     return (f.contact[1:] * f.contact[:-1] * robust(squared, 0.03)).sum() / (len(place) * 4) / 0.01**2
 
@@ -189,27 +189,27 @@ def heights(p: Posed, f: Floor) -> Tensor:
     side = normalize(torch.linalg.cross(f.up, torch.tensor([0.0, 0.0, 1.0])), dim=0)
     front = torch.linalg.cross(f.up, side)
     up = normalize(f.up + f.tilt[0] * side + f.tilt[1] * front, dim=0)
-    return pick(p.landmarks, _CONTACTS) @ up - (f.height + f.tilt[2])
+    return p.touching @ up - (f.height + f.tilt[2])
 
 
 Term = tuple[str, float, Callable[[Posed, Seen, Floor | None], Tensor]]
 
 FIRST_PASS: tuple[Term, ...] = (
     ("reprojection", 2.0, reprojection),
-    ("estimate_3d", 0.03, estimate_3d),
-    ("bone_direction", 0.2, bone_direction),
+    ("estimate_3d", 0.15, estimate_3d),
+    ("bone_direction", 0.6, bone_direction),
     ("joint_acceleration", 0.02, joint_acceleration),
     ("rotation_acceleration", 0.16, rotation_acceleration),
     ("travel_acceleration", 0.002, travel_acceleration),
-    ("rest_pose", 0.3, rest_pose),
+    ("rest_pose", 0.15, rest_pose),
     ("latent_code", 0.3, latent_code),
     ("bone_lengths", 0.002, bone_lengths),
     ("landmark_shifts", 0.002, landmark_shifts),
 )
 SECOND_PASS: tuple[Term, ...] = (
     *FIRST_PASS,
-    ("contact_speed", 3.0, contact_speed),
-    ("contact_height", 1.0, contact_height),
+    ("contact_speed", 1.5, contact_speed),
+    ("contact_height", 0.5, contact_height),
     ("penetration", 0.5, penetration),
     ("floor_tilt", 0.02, floor_tilt),
 )
@@ -263,4 +263,3 @@ def _stiffness() -> Tensor:
 _USUAL_SPREAD = torch.tensor([0.05, 0.05, 0.1])
 _STIFFNESS = _stiffness()
 _BONES = torch.tensor(landmarks.BONES)
-_CONTACTS = torch.tensor(landmarks.CONTACTS)

@@ -67,6 +67,9 @@ class Posed:
     """Joints in camera axes in m, shape (T, J, 3)."""
     landmarks: Tensor
     """Landmarks in camera axes in m, shape (T, L, 3)."""
+    touching: Tensor
+    """What may touch the ground, as `landmarks.CONTACTS`, in camera axes in m, (T, C, 3): the body's own heels and
+    toes wherever an estimator has them, and the hands' landmarks."""
     hips: Tensor
     """Middle of the hip landmarks in camera axes in m, shape (T, 3)."""
     shape: Shape
@@ -98,7 +101,11 @@ class PoseModel:
             for name in names:
                 group[skeleton.index(name)] = number
         self._group = group
-        self._plan = Plan(skeleton.parents.tolist(), landmarks.JOINTS.tolist())
+        carriers = [*landmarks.JOINTS, *landmarks.JOINTS[list(landmarks.SOLES)]]
+        self._plan = Plan(skeleton.parents.tolist(), [int(joint) for joint in carriers])
+        self._soles = torch.tensor(landmarks.OFFSETS[list(landmarks.SOLES)], dtype=torch.float32)
+        self._contacts = torch.tensor([*range(len(landmarks.NAMES), len(carriers)),
+                                       *landmarks.CONTACTS[len(landmarks.SOLES) :]])
         self._landmark_offsets = torch.tensor(landmarks.OFFSETS, dtype=torch.float32)
         self._mirror = torch.as_tensor(landmarks.MIRROR)
         self._left_hip, self._right_hip = landmarks.NAMES.index("left_hip"), landmarks.NAMES.index("right_hip")
@@ -115,10 +122,13 @@ class PoseModel:
         """Pose the body in every frame."""
         six = track.six if self._space is None else self._space.decode(track.six)
         six = six.permute(1, 2, 0).contiguous()
-        local, joints, marks = Chain.apply(six, self.bone_offsets(shape), self.landmark_offsets(shape), self._plan)
+        points = torch.cat([self.landmark_offsets(shape), self._soles])
+        local, joints, marks = Chain.apply(six, self.bone_offsets(shape), points, self._plan)
         shift = track.hips.T - (marks[self._left_hip] + marks[self._right_hip]) / 2
-        return Posed(local.permute(3, 0, 1, 2), (joints + shift).permute(2, 0, 1), (marks + shift).permute(2, 0, 1),
-                     track.hips, shape, None if self._space is None else self._space.code(track.six))
+        placed = (marks + shift).permute(2, 0, 1)
+        code = None if self._space is None else self._space.code(track.six)
+        return Posed(local.permute(3, 0, 1, 2), (joints + shift).permute(2, 0, 1), placed[:, : len(landmarks.NAMES)],
+                     pick(placed, self._contacts), track.hips, shape, code)
 
 
 def time_last(x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from ..pose.swap import repair
 from ..progress import Progress
 from . import fit, landmarks
 from .camera import Camera, guess_focal
-from .contact import contact_speeds, spans
+from .contact import find_contacts
 from .ground import Ground, find_ground
 from .initial import distances, initial_rotations, smoothed
 from .landmarks import Observations, observe
@@ -48,7 +48,7 @@ class Reconstruction:
     projected: np.ndarray
     """Where the fitted body's landmarks appear in px, shape (T, L, 2)."""
     places: np.ndarray
-    """The fitted body's landmarks in the world in m, shape (T, L, 3)."""
+    """The fitted body's landmarks in the world in m, (T, L, 3); heels and toes are its own, not the estimator's."""
     trust: np.ndarray
     """Agreement of the 3D estimate with the 2D detections, 0 to 1, shape (T,). SFV eq. 5."""
     swaps: int
@@ -99,7 +99,7 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
         track, shape = fit.first_pass(model, track, what, iterations, counter)
         with torch.no_grad():
             posed = model(track, shape)
-        ground, contact = find_ground(_array(posed.landmarks), _array(posed.joints), observations)
+        ground, contact = find_ground(_array(posed.touching), _array(posed.joints), observations)
         track, shape, ground = fit.second_pass(model, track, shape, what, ground, contact, iterations, counter)
     with torch.no_grad():
         posed = model(track, shape)
@@ -170,14 +170,14 @@ def _in_world(skeleton: Skeleton, posed: Posed, ground: Ground, points: Points, 
     local[:, skeleton.root] = rotation.multiply(q_world_camera, local[:, skeleton.root])
     root_pos = rotation.rotate(q_world_camera, _array(posed.joints[:, skeleton.root])) + position
     motion = Motion(skeleton, observations.fps, root_pos, rotation.continuous(local))
-    touching = spans(contact_speeds(observations), points.places(motion)[:, landmarks.CONTACTS, 2],
-                     observations.weight[:, landmarks.CONTACTS], observations.fps)
+    seen, points = points, points.with_own_soles()
+    touching = find_contacts(points.places(motion)[:, landmarks.CONTACTS], observations)
     motion = lock_feet(motion, points, touching[:, :4])
     aside = motion.root_pos[0] * [1.0, 1.0, 0.0]
     motion = replace(motion, root_pos=motion.root_pos - aside)
     camera = replace(camera, position=camera.position - aside)
     places = points.places(motion)
-    projected = camera.project(places, observations.turns)
+    projected = camera.project(seen.places(motion), observations.turns)
     contacts = np.zeros((len(local), len(skeleton)))
     contacts[:, landmarks.CONTACT_JOINTS] = touching
     motion = replace(motion, confidence=_confidence(observations, projected), contacts=contacts)
