@@ -196,8 +196,8 @@ Term = tuple[str, float, Callable[[Posed, Seen, Floor | None], Tensor]]
 
 FIRST_PASS: tuple[Term, ...] = (
     ("reprojection", 2.0, reprojection),
-    ("estimate_3d", 0.15, estimate_3d),
-    ("bone_direction", 0.6, bone_direction),
+    ("estimate_3d", 0.06, estimate_3d),
+    ("bone_direction", 0.4, bone_direction),
     ("joint_acceleration", 0.02, joint_acceleration),
     ("rotation_acceleration", 0.16, rotation_acceleration),
     ("travel_acceleration", 0.002, travel_acceleration),
