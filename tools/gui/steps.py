@@ -15,7 +15,7 @@ import bpy
 
 PACKAGE, OUT = sys.argv[sys.argv.index("--") + 1:]
 MODULE = "bl_ext.user_default.sfv"
-CAPTURE_BELOW_TOP = 165
+CAPTURE_BELOW_TOP = 188
 """Where the button is, in px; Blender does not tell."""
 
 
