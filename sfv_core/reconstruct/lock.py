@@ -72,7 +72,7 @@ def lock_feet(motion: Motion, points: Points, touching: np.ndarray) -> Motion:
     held = [touching[:, [side, side + 2]] for side in (0, 1)]
     bending = (motion.fps / _TUNED_FPS) ** 4
     moved = [_corrections(p, h, motion.fps, bending) for p, h in zip(feet, held, strict=True)]
-    targets = [_rigid(p, d, h) for p, d, h in zip(feet, moved, held, strict=True)]
+    targets = [_rigid(p, d, h, motion.fps) for p, d, h in zip(feet, moved, held, strict=True)]
     shift = _root_shift(motion, targets, held, bending)
     shift[:, 2] += _raised(places[:, _NOT_FEET, 2] + shift[:, None, 2], motion.fps)
     return _with_feet(motion, shift, targets, held)
@@ -204,16 +204,21 @@ def _at_least(need: np.ndarray, fps: float) -> np.ndarray:
                              mode="nearest")
 
 
-def _rigid(foot: np.ndarray, moved: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rigid(foot: np.ndarray, moved: np.ndarray, held: np.ndarray, fps: float
+           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the foot's swing (T, 4), the point between heel and toe that it turns about, and its new place.
 
-    The foot is rigid, so where both ends are asked to move apart, the one that is held decides.
+    The foot is rigid, so where both ends are asked to move apart, the one that is held decides; where the other would
+    then be below the ground, the foot is raised.
     """
     swing = rotation.between(foot[:, 1] - foot[:, 0], foot[:, 1] + moved[:, 1] - foot[:, 0] - moved[:, 0])
     weight = held + 1e-4 * gaussian_filter1d(held.astype(float), 2.0, axis=0, mode="nearest") + 1e-8
     toe = (weight[:, 1] / weight.sum(axis=1))[:, None]
     place = (1 - toe) * (foot[:, 0] + moved[:, 0]) + toe * (foot[:, 1] + moved[:, 1])
-    return swing, (1 - toe) * foot[:, 0] + toe * foot[:, 1], place
+    pivot = (1 - toe) * foot[:, 0] + toe * foot[:, 1]
+    ends = place[:, None] + rotation.rotate(swing[:, None], foot - pivot[:, None])
+    place[:, 2] += _raised(ends[..., 2], fps)
+    return swing, pivot, place
 
 
 def _with_feet(motion: Motion, shift: np.ndarray, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray]],

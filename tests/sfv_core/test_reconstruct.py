@@ -19,7 +19,7 @@ from sfv_core.progress import no_progress
 from sfv_core.reconstruct import landmarks
 from sfv_core.reconstruct.camera import Camera
 from sfv_core.reconstruct.chain import Chain, Plan
-from sfv_core.reconstruct.contact import runs, spans
+from sfv_core.reconstruct.contact import find_contacts, runs, spans
 from sfv_core.reconstruct.fit import steadiness, windows
 from sfv_core.reconstruct.initial import best_rotation, distances
 from sfv_core.reconstruct.landmarks import observe, size_in_picture
@@ -359,6 +359,24 @@ def test_contacts_do_not_flicker():
     touching = spans(speed, np.full((40, 8), 0.02), np.ones((40, 8)), 30.0)
     assert [(rows[0], rows[-1]) for rows in runs(touching[:, 0])] == [(5, 24)]
     assert not touching[:, 1:].any()
+
+
+def test_a_foot_that_travels_along_the_line_of_sight_does_not_stand(clip):
+    observations, _ = observe(exact_keypoints(*clip))
+    still = replace(observations, xy=np.tile(observations.xy[:1], (len(observations), 1, 1)))
+    places = np.zeros((len(observations), 8, 3))
+    places[:, 4:, 2] = 1.0
+    places[:, 1, 1] = np.linspace(0.0, 1.0, len(places))
+    touching = find_contacts(places, still)
+    assert touching[:, [0, 2, 3]].all() and not touching[:, [1, 4, 5, 6, 7]].any()
+
+
+def test_the_ground_carries_the_soles_of_the_body_itself(noisy):
+    places, turns = world_poses(noisy.motion)
+    joints = landmarks.JOINTS[list(landmarks.SOLES)]
+    soles = places[:, joints] + rotation.rotate(turns[:, joints], landmarks.OFFSETS[list(landmarks.SOLES)])
+    assert soles == pytest.approx(noisy.places[:, list(landmarks.SOLES)])
+    assert soles[..., 2].min() > -0.01
 
 
 def test_a_foot_in_the_air_does_not_touch_even_if_it_is_still():
