@@ -9,6 +9,7 @@ import torch
 from scipy.ndimage import median_filter
 
 from . import landmarks
+from .adam import Adam
 from .ground import Ground
 from .landmarks import Observations
 from .losses import FIRST_PASS, SECOND_PASS, Floor, Seen, total
@@ -19,7 +20,8 @@ _JUMP = 0.04
 _WINDOW = 600
 _OVERLAP = 60
 _RATE = 0.03
-_LAST_RATE = 0.0009
+_LAST = 0.03
+"""Part of the rate that is left at the end."""
 _BETAS = (0.9, 0.95)
 """Adam's; a short memory of squared slopes converges in two thirds of the steps that the usual 0.999 takes."""
 
@@ -102,22 +104,14 @@ def _minimise(model: PoseModel, track: Track, shape: Shape, what: Seen, floor: F
     tilt = torch.zeros(3) if floor is None else floor.tilt.detach().clone()
     if floor is not None:
         floor = Floor(floor.up, floor.height, tilt, floor.contact)
-    groups = [{"params": [track.six, track.hips], "lr": _RATE}]
+    moved, rates = [track.six, track.hips], [_RATE, _RATE]
     if learn_shared:
-        groups.append({"params": [shape.log_scales, shape.shifts], "lr": 0.2 * _RATE})
-        if floor is not None:
-            groups.append({"params": [tilt], "lr": 0.1 * _RATE})
-    for group in groups:
-        for parameter in group["params"]:
-            parameter.requires_grad_()
-    optimiser = torch.optim.Adam(groups, betas=_BETAS, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations, _LAST_RATE)
+        moved += [shape.log_scales, shape.shifts] + ([] if floor is None else [tilt])
+        rates += [0.2 * _RATE, 0.2 * _RATE] + ([] if floor is None else [0.1 * _RATE])
+    adam = Adam(moved, rates, iterations, _BETAS, _LAST)
     terms = FIRST_PASS if floor is None else SECOND_PASS
     for _ in range(iterations):
-        optimiser.zero_grad()
-        total(terms, model(track, shape), what, floor).backward()
-        optimiser.step()
-        schedule.step()
+        adam.step(total(terms, model(track, shape), what, floor))
         step()
     return (Track(track.six.detach(), track.hips.detach()),
             Shape(shape.log_scales.detach(), shape.shifts.detach()), tilt.detach())

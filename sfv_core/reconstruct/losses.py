@@ -196,12 +196,12 @@ Term = tuple[str, float, Callable[[Posed, Seen, Floor | None], Tensor]]
 
 FIRST_PASS: tuple[Term, ...] = (
     ("reprojection", 2.0, reprojection),
-    ("estimate_3d", 0.06, estimate_3d),
-    ("bone_direction", 0.4, bone_direction),
+    ("estimate_3d", 0.03, estimate_3d),
+    ("bone_direction", 0.2, bone_direction),
     ("joint_acceleration", 0.02, joint_acceleration),
     ("rotation_acceleration", 0.16, rotation_acceleration),
     ("travel_acceleration", 0.002, travel_acceleration),
-    ("rest_pose", 0.15, rest_pose),
+    ("rest_pose", 0.08, rest_pose),
     ("latent_code", 0.3, latent_code),
     ("bone_lengths", 0.002, bone_lengths),
     ("landmark_shifts", 0.002, landmark_shifts),
