@@ -17,7 +17,7 @@ from retarget import rotation
 
 from .pose.keypoints import Keypoints
 from .progress import Progress
-from .video import Video, grey_frames
+from .video import Video, ahead, grey_frames
 
 _SIDE = 480
 """Longest side in px of the pictures in which points are tracked; distances below are px of these."""
@@ -193,7 +193,7 @@ def _follow(video: Video, keypoints: Keypoints, people: _Masks, focal: float, pr
 def _pictures(video: Video, keypoints: Keypoints, every: int) -> Iterator[np.ndarray]:
     """Yield every n-th of the keypoints' pictures in grey."""
     pictures = grey_frames(video, float(keypoints.times[0]), float(keypoints.times[-1]), every)
-    for _, grey in islice(pictures, (len(keypoints) - 1) // every + 1):
+    for _, grey in islice(ahead(pictures), (len(keypoints) - 1) // every + 1):
         yield grey
 
 

@@ -13,7 +13,7 @@ from retarget.kinematics import world_poses
 from .pose.keypoints import Keypoints
 from .progress import Progress
 from .reconstruct.solve import Reconstruction
-from .video import Video, frames, writer
+from .video import Video, ahead, frames, writer
 
 _LARGEST_SIDE = 1280
 """The overlay is made smaller than this; reports are for looking at."""
@@ -32,7 +32,7 @@ def write_overlay(path: Path, video: Video, keypoints: Keypoints, result: Recons
     first, last = float(keypoints.times[0]), float(keypoints.times[-1])
     with writer(path, width, height, video.fps) as write:
         drawn = draw(video, keypoints, result, untrusted, scale, first, last)
-        for number, (time_s, picture) in enumerate(drawn):
+        for number, (time_s, picture) in enumerate(ahead(drawn)):
             write(time_s - first, picture)
             if number in keep:
                 kept[number] = picture
@@ -53,7 +53,7 @@ def draw(video: Video, keypoints: Keypoints, result: Reconstruction, untrusted: 
     inside = (shown > -0.75) & (shown < len(motion) - 0.25)
     nearest = np.clip(np.round(shown).astype(int), 0, len(motion) - 1)
     bones = [(j, int(p)) for j, p in enumerate(motion.skeleton.parents) if p >= 0]
-    for frame, row in zip(frames(video, first, last), range(len(keypoints)), strict=False):
+    for frame, row in zip(ahead(frames(video, first, last)), range(len(keypoints)), strict=False):
         image = Image.fromarray(frame.rgb)
         if scale < 1.0:
             image = image.resize((round(video.width * scale), round(video.height * scale)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from retarget.whole import written_whole
 from .errors import SfvError
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 _TICKS = 90_000
 """Time base of written videos in 1/s; MPEG's own, divisible by the usual frame rates."""
 
@@ -111,6 +113,21 @@ def _pictures(video: Video, start: float, end: float | None) -> Iterator[tuple[f
             if time_s >= start - 1e-6 and time_s > last:  # after damage the decoder may hand out old pictures
                 last = time_s
                 yield time_s, picture
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield what a generator yields, its next item being made in a thread meanwhile."""
+    end = object()
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, items, end)
+        try:
+            while (item := coming.result()) is not end:
+                coming = maker.submit(next, items, end)
+                yield cast(Item, item)
+        finally:
+            wait([coming])
+            if isinstance(items, Generator):
+                items.close()
 
 
 @contextmanager

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 
 from ..progress import Progress
-from ..video import Frame, Video, frames
+from ..video import Frame, Video, ahead, frames
 from .candidates import Candidate
 from .detector import Detector, Found
 from .landmarker import Landmarker, Seen
@@ -174,17 +173,10 @@ def _spans(times: np.ndarray) -> list[tuple[float, float]]:
 def pictures(video: Video, start: float, end: float | None) -> Iterator[Frame]:
     """Yield the frames, the next one decoded meanwhile, at most about 60 for each second."""
     last = -np.inf
-    decoded = cast(Generator[Frame, None, None], frames(video, start, end))
-    with ThreadPoolExecutor(1) as decoder, closing(decoded) as source:
-        coming = decoder.submit(next, source, None)
-        try:
-            while (frame := coming.result()) is not None:
-                coming = decoder.submit(next, source, None)
-                if frame.time_s - last >= 1.0 / _HIGHEST_RATE:
-                    last = frame.time_s
-                    yield frame
-        finally:
-            wait([coming])
+    for frame in ahead(frames(video, start, end)):
+        if frame.time_s - last >= 1.0 / _HIGHEST_RATE:
+            last = frame.time_s
+            yield frame
 
 
 def _collect(index: int, job: Future[Seen | None], into: dict[int, Candidate]) -> None:
