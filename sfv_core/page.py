@@ -14,8 +14,8 @@ from .reconstruct import landmarks
 from .reconstruct.solve import Reconstruction
 
 
-def page(report: dict, plotted: str, pictures: dict[int, np.ndarray]) -> str:
-    """Return the report as one HTML page with everything inside; plotted: what `plots` returned."""
+def page(report: dict, result: Reconstruction, pictures: dict[int, np.ndarray]) -> str:
+    """Return the report as one HTML page with everything inside."""
     images = "".join(f"<figure><img src='{_jpeg(picture)}' alt=''><figcaption>picture {number}</figcaption></figure>"
                      for number, picture in sorted(pictures.items()))
     warnings = "".join(f"<li class=bad>{html.escape(text)}</li>" for text in report["warnings"])
@@ -27,7 +27,7 @@ def page(report: dict, plotted: str, pictures: dict[int, np.ndarray]) -> str:
             f"</title><style>{_STYLE}</style><h1>Capture of {html.escape(report['video']['name'])}</h1>"
             f"<p class=verdict>{html.escape(_verdict(report))}</p><ul>{warnings}</ul><table>{facts}</table>"
             f"<h2>Frames not to trust</h2><ul>{spans}</ul>"
-            f"<h2>Through the video</h2><img src='{plotted}' alt='plots'>"
+            f"<h2>Through the video</h2><img src='{_plots(report, result)}' alt='plots'>"
             "<h2>Pictures</h2><p>White dots: what was detected. Lines: the fitted body, green where it is to be "
             f"trusted, red where not.</p><div class=row>{images}</div></html>\n")
 
@@ -87,7 +87,7 @@ def _seen_close(report: dict) -> list[tuple[str, str]]:
                                 ("head", report["head"]["share"]))]
 
 
-def plots(report: dict, result: Reconstruction) -> str:
+def _plots(report: dict, result: Reconstruction) -> str:
     """Draw residual, feet, speed and the body seen from the side over time; return a data address."""
     from matplotlib.figure import Figure
 

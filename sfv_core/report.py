@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import platform
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from . import __version__
 from .background import CameraMotion
 from .config import CaptureConfig
 from .overlay import write_overlay
-from .page import page, plots
+from .page import page
 from .pose.keypoints import Keypoints
 from .progress import Progress
 from .reconstruct import landmarks
@@ -64,11 +63,8 @@ def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: K
         report["camera"] |= camera.report()
         report["warnings"] += [] if camera.trusted or not camera.moving else [
             f"{camera.reason[0].upper()}{camera.reason[1:]}. It is taken to stand still, so feet may slide."]
-    with ThreadPoolExecutor(1) as beside:
-        drawing = beside.submit(plots, report, result)
-        pictures = write_overlay(folder / "overlay.mp4", video, keypoints, result, untrusted, progress,
-                                 _worth_showing(keypoints, result))
-        drawn = drawing.result()
+    pictures = write_overlay(folder / "overlay.mp4", video, keypoints, result, untrusted, progress,
+                             _worth_showing(keypoints, result))
     seconds = {**seconds, "report": time.perf_counter() - begun}
     report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     span = float(keypoints.times[-1] - keypoints.times[0]) + 1.0 / keypoints.fps
@@ -76,7 +72,7 @@ def write_report(folder: Path, video: Video, config: CaptureConfig, keypoints: K
     with written_whole(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n")
     with written_whole(folder / "report.html") as temporary:
-        temporary.write_text(page(report, drawn, pictures), encoding="utf-8")
+        temporary.write_text(page(report, result, pictures), encoding="utf-8")
     progress("report", len(keypoints), len(keypoints))
     return report
 
