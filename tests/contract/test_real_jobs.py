@@ -115,4 +115,4 @@ def test_a_video_comes_back_as_a_motion(server, shared_data, tmp_path):
     assert events[-1]["state"] == "done"
     assert {event["stage"] for event in events if event["kind"] == "progress"} >= {"detect", "reconstruct"}
     motion = Motion.load(backend.download(job_id, "motion.npz", tmp_path / "motion.npz"))
-    assert len(motion.skeleton) == 24 and len(motion) > 10
+    assert len(motion.skeleton) == 54 and len(motion) > 10

@@ -297,7 +297,7 @@ def test_a_face_that_contradicts_the_body_changes_nothing():
 
 
 @pytest.mark.slow
-def test_a_close_look_at_the_face_halves_the_error_of_a_turning_head(tmp_path, examples):
+def test_a_close_look_at_the_face_takes_a_third_off_the_error_of_a_turning_head(tmp_path, examples):
     truth = Motion.load(examples / "head.truth.npz")
     looking = Camera.load(examples / "head.camera.json").rotation
     errors = []
@@ -309,7 +309,7 @@ def test_a_close_look_at_the_face_halves_the_error_of_a_turning_head(tmp_path, e
                 for m, q in ((motion, camera.rotation), (exact, looking))]
         errors.append(np.degrees(rotation.angle(*pair)).mean())
         assert len(motion.skeleton) == (54 if close else 24)
-    assert errors[1] < 0.6 * errors[0] and errors[1] < 14
+    assert errors[1] < 0.67 * errors[0] and errors[1] < 11
     assert report["head"]["share"] > 0.9 and report["hands"] == {"left": 0.0, "right": 0.0}
 
 
