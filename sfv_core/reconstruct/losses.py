@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..body.model import SMPL_NAMES
 from . import landmarks
 from .pose_model import Posed, pick, time_last
 
@@ -140,6 +141,17 @@ def rest_pose(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     return share * (_STIFFNESS[1:] * distance).mean() / 0.05
 
 
+def joint_limits(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """How far knees and elbows bend the wrong way, and knees sideways (unit .1), beyond what joints allow.
+
+    5° of hyperextension in both, 12° sideways in the knee: ranges of motion as the AAOS tables them.
+    """
+    knees, elbows = pick(p.rotations, _KNEES), pick(p.rotations, _ELBOWS)
+    over = torch.relu(knees[..., 1, 2] - 0.087).pow(2) + torch.relu(knees[..., 0, 2].abs() - 0.2).pow(2)
+    over = over + torch.relu(elbows[..., 1, 0] * _OUTWARD - 0.087).pow(2)
+    return over.mean() / 0.1**2
+
+
 def latent_code(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Squared codes of the poses, which are standard normal for real ones; none in rotation space. As VPoser."""
     return torch.zeros(()) if p.code is None else p.code.pow(2).mean()
@@ -202,6 +214,7 @@ FIRST_PASS: tuple[Term, ...] = (
     ("rotation_acceleration", 0.16, rotation_acceleration),
     ("travel_acceleration", 0.002, travel_acceleration),
     ("rest_pose", 0.08, rest_pose),
+    ("joint_limits", 0.5, joint_limits),
     ("latent_code", 0.3, latent_code),
     ("bone_lengths", 0.002, bone_lengths),
     ("landmark_shifts", 0.002, landmark_shifts),
@@ -253,8 +266,6 @@ def _bending(x: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 def _stiffness() -> Tensor:
-    from ..body.model import SMPL_NAMES
-
     by_part = {"spine1": 3, "spine2": 3, "spine3": 3, "neck": 3, "head": 3, "collar": 10, "foot": 10, "wrist": 10,
                "hand": 10, "ankle": 1, "hip": 0.1, "knee": 0.1, "shoulder": 0.1, "elbow": 0.1, "pelvis": 0}
     return torch.tensor([float(by_part[name.split("_")[-1]]) for name in SMPL_NAMES])
@@ -262,4 +273,8 @@ def _stiffness() -> Tensor:
 
 _USUAL_SPREAD = torch.tensor([0.05, 0.05, 0.1])
 _STIFFNESS = _stiffness()
+_KNEES, _ELBOWS = (torch.tensor([SMPL_NAMES.index(f"{side}_{part}") for side in ("left", "right")])
+                   for part in ("knee", "elbow"))
+_OUTWARD = torch.tensor([1.0, -1.0])
+"""Where the forearms point at rest along the body's own x axis."""
 _BONES = torch.tensor(landmarks.BONES)
