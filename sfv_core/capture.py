@@ -57,7 +57,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     clock.append(time.perf_counter())
     focal = config.focal or guess_focal(keypoints.size)
     camera = camera_motion(video, keypoints, focal, progress)
-    result = reconstruct(keypoints, skeleton, progress, focal, config.iterations,
+    result = reconstruct(keypoints, skeleton, progress, config.focal, config.iterations,
                          lift=_lifter(keypoints, config),
                          turns=camera.turns if camera.moving and camera.trusted else None,
                          latent=_latent(config))

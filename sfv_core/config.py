@@ -30,7 +30,7 @@ class CaptureConfig:
     body: str | None = None
     """A licensed SMPL model file (.pkl or .npz); the project's own stand-in body if not given."""
     focal: Annotated[float, Range(1)] | None = None
-    """Focal length of the camera in px; guessed as the picture's diagonal if not given."""
+    """Focal length of the camera in px; if not given, fitted from the picture's diagonal on."""
     keypoints: str | None = None
     """Another program's keypoints to use instead of detecting: keypoints.npz, OpenPose's folder, AlphaPose's JSON, or
     arrays (.npz, .npy, .pt; see docs/protocol.md)."""

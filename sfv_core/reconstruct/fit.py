@@ -29,7 +29,8 @@ Step = Callable[[], None]
 """Called after every step of the optimiser; may raise Cancelled."""
 
 
-def seen(observations: Observations, trust: np.ndarray, focal: float, centre: np.ndarray) -> Seen:
+def seen(observations: Observations, trust: np.ndarray, focal: float, centre: np.ndarray, focal_known: bool = True
+         ) -> Seen:
     """Return the observations as tensors."""
     o = observations
     assert o.xyz is not None
@@ -39,7 +40,8 @@ def seen(observations: Observations, trust: np.ndarray, focal: float, centre: np
 
     weight = o.weight * steadiness(o)
     return Seen(tensor(o.xy - centre), tensor(o.xyz), tensor(weight), tensor(trust), tensor(o.size), focal, o.fps,
-                None if o.spread is None else tensor(o.spread), None if o.turns is None else tensor(o.turns))
+                None if o.spread is None else tensor(o.spread), None if o.turns is None else tensor(o.turns),
+                focal_known)
 
 
 def steadiness(observations: Observations) -> np.ndarray:
@@ -99,7 +101,7 @@ def second_pass(model: PoseModel, track: Track, shape: Shape, what: Seen, ground
 def _minimise(model: PoseModel, track: Track, shape: Shape, what: Seen, floor: Floor | None, iterations: int,
               step: Step, learn_shared: bool) -> tuple[Track, Shape, torch.Tensor]:
     """Run Adam with cosine decay on one window; shape and tilt move only where asked."""
-    shape = Shape(shape.log_scales.detach().clone(), shape.shifts.detach().clone())
+    shape = shape.detached()
     track = Track(time_last(track.six), time_last(track.hips))
     tilt = torch.zeros(3) if floor is None else floor.tilt.detach().clone()
     if floor is not None:
@@ -108,13 +110,14 @@ def _minimise(model: PoseModel, track: Track, shape: Shape, what: Seen, floor: F
     if learn_shared:
         moved += [shape.log_scales, shape.shifts] + ([] if floor is None else [tilt])
         rates += [0.2 * _RATE, 0.2 * _RATE] + ([] if floor is None else [0.1 * _RATE])
+        if not what.focal_known:
+            moved, rates = [*moved, shape.log_focal], [*rates, 0.2 * _RATE]
     adam = Adam(moved, rates, iterations, _BETAS, _LAST)
     terms = FIRST_PASS if floor is None else SECOND_PASS
     for _ in range(iterations):
         adam.step(total(terms, model(track, shape), what, floor))
         step()
-    return (Track(track.six.detach(), track.hips.detach()),
-            Shape(shape.log_scales.detach(), shape.shifts.detach()), tilt.detach())
+    return Track(track.six.detach(), track.hips.detach()), shape.detached(), tilt.detach()
 
 
 def _best_first(what: Seen) -> list[tuple[int, int]]:

@@ -44,6 +44,8 @@ class Seen:
     """Standard deviation of `xyz` in m along each axis, shape (T, L, 3)."""
     turns: Tensor | None = None
     """R_frame_reference, shape (T, 3, 3)."""
+    focal_known: bool = True
+    """Whether the focal length is a fact; else the fit adjusts it."""
 
     def slice(self, start: int, stop: int) -> Seen:
         """Return the frames from `start` up to, not including, `stop`."""
@@ -96,7 +98,7 @@ def robust(squared: Tensor, scale: float) -> Tensor:
 def reprojection(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """2D distance in person sizes (unit .02), robust beyond .05, by confidence. SFV eq. 4."""
     place = _in_frame(p.landmarks, s)
-    projected = place[..., :2] / place[..., 2:].clamp(min=0.3) * s.focal
+    projected = place[..., :2] / place[..., 2:].clamp(min=0.3) * (s.focal * torch.exp(p.shape.log_focal))
     error = ((projected - s.xy) / s.size[:, None, None]).pow(2).sum(-1)
     return (s.weight * robust(error, 0.05)).sum() / s.weight.sum() / 0.02**2
 
@@ -164,6 +166,11 @@ def bone_lengths(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     return (p.shape.log_scales / deviation).pow(2).sum()
 
 
+def focal_length(p: Posed, s: Seen, f: Floor | None) -> Tensor:
+    """Squared log factor of the focal length (deviation 25 %): lenses differ that much from the picture's diagonal."""
+    return (p.shape.log_focal / 0.25).pow(2)
+
+
 def landmark_shifts(p: Posed, s: Seen, f: Floor | None) -> Tensor:
     """Squared shifts of landmarks on the body (deviation 2 cm)."""
     return (p.shape.shifts / 0.02).pow(2).sum()
@@ -214,10 +221,11 @@ FIRST_PASS: tuple[Term, ...] = (
     ("rotation_acceleration", 0.16, rotation_acceleration),
     ("travel_acceleration", 0.002, travel_acceleration),
     ("rest_pose", 0.08, rest_pose),
-    ("joint_limits", 0.5, joint_limits),
+    ("joint_limits", 0.1, joint_limits),
     ("latent_code", 0.3, latent_code),
     ("bone_lengths", 0.002, bone_lengths),
     ("landmark_shifts", 0.002, landmark_shifts),
+    ("focal_length", 0.002, focal_length),
 )
 SECOND_PASS: tuple[Term, ...] = (
     *FIRST_PASS,

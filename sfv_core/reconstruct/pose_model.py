@@ -36,11 +36,17 @@ class Shape:
     """Logarithm of each bone group's length factor, shape (G,)."""
     shifts: Tensor
     """How far the estimator's landmarks lie from where `landmarks.OFFSETS` has them, in m, shape (L, 3)."""
+    log_focal: Tensor
+    """Logarithm of the focal length's factor, shape ()."""
 
     @classmethod
     def mean(cls) -> Shape:
-        """Return the body model's own proportions."""
-        return cls(torch.zeros(BONE_GROUPS), torch.zeros(len(landmarks.NAMES), 3))
+        """Return the body model's own proportions, and the focal length as it was given."""
+        return cls(torch.zeros(BONE_GROUPS), torch.zeros(len(landmarks.NAMES), 3), torch.zeros(()))
+
+    def detached(self) -> Shape:
+        """Return a copy that no gradient reaches."""
+        return Shape(*(value.detach().clone() for value in (self.log_scales, self.shifts, self.log_focal)))
 
 
 @dataclass

@@ -74,7 +74,8 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     The motion's frames are evenly spaced at the video's average frame rate, from the first to the last sight of the
     person; gaps between are bridged by the smoothness terms and have confidence 0. lift: replaces the keypoints' 3D,
     or makes it where they have none. turns: R_frame_reference of each picture (K, 3, 3) where the camera turns; the
-    motion is then in the world of the reference camera.
+    motion is then in the world of the reference camera. focal: in px; where it is not given and the camera stands
+    still, the fit adjusts the picture's diagonal.
     """
     if skeleton.names != SMPL_NAMES:
         raise SfvError("The reconstruction needs the skeleton of SMPL's 24 joints.")
@@ -82,6 +83,7 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     observations, start = observe(keypoints, turns)
     if len(observations) < _MIN_FRAMES:
         raise SfvError(f"The person is seen in only {len(observations)} frames; at least {_MIN_FRAMES} are needed.")
+    focal_known = focal is not None or observations.turns is not None
     focal = focal or guess_focal(keypoints.size)
     centre = np.array(keypoints.size, float) / 2
     observations = landmarks.without_turns(observations, focal, centre)
@@ -95,7 +97,7 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     with _one_thread():
         track, trust = _initial(skeleton, observations, focal, centre)
         track = track if latent is None else latent.encode(track)
-        what = fit.seen(observations, trust, focal, centre)
+        what = fit.seen(observations, trust, focal, centre, focal_known)
         track, shape = fit.first_pass(model, track, what, iterations, counter)
         with torch.no_grad():
             posed = model(track, shape)
@@ -105,6 +107,7 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
         posed = model(track, shape)
         fitted = Skeleton(skeleton.names, skeleton.parents, model.bone_offsets(shape).numpy(),
                           skeleton.rest_rotations, skeleton.root)
+    focal *= float(torch.exp(shape.log_focal))
     points = Points(model.landmark_offsets(shape).numpy().astype(float))
     return _in_world(fitted, posed, ground, points, observations, focal, keypoints.size, start, trust, swaps)
 

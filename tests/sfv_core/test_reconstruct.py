@@ -25,7 +25,7 @@ from sfv_core.reconstruct.initial import best_rotation, distances
 from sfv_core.reconstruct.landmarks import observe, size_in_picture
 from sfv_core.reconstruct.legs import bend_leg, tip_foot
 from sfv_core.reconstruct.lock import Points, lock_feet
-from sfv_core.reconstruct.pose_model import PoseModel, Shape, Track, six_from_matrices
+from sfv_core.reconstruct.pose_model import Posed, PoseModel, Shape, Track, six_from_matrices
 from sfv_core.reconstruct.solve import Reconstruction, reconstruct
 
 LIMBS = [SMPL_NAMES.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -403,3 +403,18 @@ def test_a_leg_that_cannot_reach_raises_its_heel():
     tipped = tip_foot(hip, pivot, ankle, 0.8)
     assert np.linalg.norm(tipped - hip) <= 0.8
     assert np.linalg.norm(tipped - pivot) == pytest.approx(np.linalg.norm(ankle - pivot))
+
+
+def test_knees_and_elbows_that_bend_the_wrong_way_cost_and_others_do_not():
+    from sfv_core.reconstruct.losses import joint_limits
+
+    def cost(name: str, rotvec: list[float]) -> float:
+        turns = np.tile(rotation.IDENTITY, (1, len(SMPL_NAMES), 1))
+        turns[0, SMPL_NAMES.index(name)] = rotation.from_rotvec(np.array(rotvec))
+        rotations = torch.tensor(rotation.to_matrix(turns), dtype=torch.float32)
+        none = torch.zeros(0)
+        return float(joint_limits(Posed(rotations, none, none, none, none, Shape.mean()), None, None))  # type: ignore[arg-type]
+
+    assert cost("left_knee", [1.2, 0, 0]) == 0 < cost("left_knee", [-0.5, 0, 0])
+    assert cost("right_elbow", [0, 0, 1.2]) == 0 < cost("right_elbow", [0, 0, -0.5])
+    assert cost("left_elbow", [0, 0, -1.2]) == 0 < cost("left_elbow", [0, 0, 0.5])
