@@ -140,13 +140,13 @@ class _Masks:
             if len(points) > 2:
                 hull = cv2.convexHull(points.round().astype(np.int32))
                 margin = max(4, round(0.24 * float(np.ptp(points, axis=0).max())))
-                cv2.fillConvexPoly(mask, hull, 0)
-                cv2.polylines(mask, [hull], True, 0, margin)
+                cv2.fillConvexPoly(mask, hull, (0,))
+                cv2.polylines(mask, [hull], True, (0,), margin)
         for x0, y0, x1, y1 in () if self._others is None else self._others[frame]:
             margin = 0.12 * max(x1 - x0, y1 - y0)
             if margin > 0:
                 corners = (int(x0 - margin), int(y0 - margin)), (int(x1 + margin), int(y1 + margin))
-                cv2.rectangle(mask, *corners, 0, cv2.FILLED)
+                cv2.rectangle(mask, *corners, (0,), cv2.FILLED)
         return mask
 
 

@@ -51,6 +51,9 @@ class About:
 class PosePrior(nn.Module):
     """Encoder and decoder; both work on normalised columns."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, dimensions: int, width: int) -> None:
         super().__init__()
         self.dimensions, self.width = dimensions, width
