@@ -8,6 +8,7 @@ quaternions wxyz in float64.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -195,3 +196,9 @@ class Motion:
                                 ) from error
         except RetargetError as error:
             raise RetargetError(f"'{path}': {error}") from error
+
+
+def other_side(names: Sequence[str]) -> np.ndarray:
+    """Return where each name's counterpart is, left for right and right for left; a middle one is its own. (J,)."""
+    return np.array([names.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
+                     for name in names])

@@ -52,6 +52,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     from .report import write_report
 
     clock = [time.perf_counter()]
+    latent = _latent(config)
     keypoints, source = _detect(video, config, progress)
     keypoints.save(build / "keypoints.npz")
     clock.append(time.perf_counter())
@@ -60,7 +61,7 @@ def _build(video: Video, build: Path, config: CaptureConfig, skeleton, progress:
     result = reconstruct(keypoints, skeleton, progress, config.focal, config.iterations,
                          lift=_lifter(keypoints, config),
                          turns=camera.turns if camera.moving and camera.trusted else None,
-                         latent=_latent(config))
+                         latent=latent)
     result.camera.save(build / "camera.json")
     clock.append(time.perf_counter())
     seconds = {"detect": clock[1] - clock[0], "reconstruct": clock[2] - clock[1]}

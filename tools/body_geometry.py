@@ -14,10 +14,10 @@ from functools import reduce
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from retarget.motion import other_side
 from sfv_core.body.model import SMPL_NAMES
 
-MIRRORED = [SMPL_NAMES.index(name.replace("left", "R").replace("right", "left").replace("R", "right"))
-            for name in SMPL_NAMES]
+MIRRORED = other_side(SMPL_NAMES).tolist()
 """Index of each joint's counterpart on the other side."""
 
 _PLACES = {"pelvis": (0, .94, 0), "left_hip": (.085, .885, 0), "spine1": (0, 1.05, -.01), "left_knee": (.095, .475, 0),

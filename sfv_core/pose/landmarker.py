@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from retarget.motion import other_side
+
 from .candidates import Candidate
 from .detector import upright
 from .network import Network
@@ -19,8 +21,7 @@ NAMES = (
     "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
     "left_heel", "right_heel", "left_foot_index", "right_foot_index",
 )
-_MIRROR = np.array([NAMES.index(name.replace("left", "LEFT").replace("right", "left").replace("LEFT", "right"))
-                    for name in NAMES])
+_MIRROR = other_side(NAMES)
 _HIPS, _REACH = 33, 34
 """Auxiliary landmarks that say where the person is in the next picture."""
 _KERNEL = np.stack(np.meshgrid(np.arange(-3, 4), np.arange(-3, 4)), axis=-1).reshape(-1, 2)

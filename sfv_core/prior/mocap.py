@@ -10,7 +10,7 @@ import numpy as np
 
 from retarget import RetargetError, amc, bvh, rotation
 from retarget.mapping import BoneMap, guess
-from retarget.motion import Motion, Skeleton
+from retarget.motion import Motion, Skeleton, other_side
 from retarget.solve import retarget
 
 from ..body.model import SMPL_NAMES, load_body, skeleton_of
@@ -22,8 +22,7 @@ SUFFIXES = (".amc", ".bvh", ".npz")
 _NEEDED = tuple(side + part for side in ("Left", "Right")
                 for part in ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg"))
 """Roles without which a motion says too little about a human body."""
-_OTHER_SIDE = np.array([SMPL_NAMES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
-                        for name in SMPL_NAMES])
+_OTHER_SIDE = other_side(SMPL_NAMES)
 _ACROSS_X = np.array([1.0, 1.0, -1.0, -1.0])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retarget import rotation
+from retarget.motion import other_side
 
 from ..body.model import SMPL_NAMES
 from ..errors import SfvError
@@ -31,7 +32,7 @@ JOINTS = np.array([SMPL_NAMES.index(row[1]) for row in _TABLE])
 """Joint that carries each landmark, shape (L,)."""
 OFFSETS = np.array([row[2] for row in _TABLE], float)
 """Place of each landmark in its joint's frame in m, shape (L, 3); estimators differ, so the fit adjusts them."""
-MIRROR = np.array([NAMES.index(n.replace("left", "X").replace("right", "left").replace("X", "right")) for n in NAMES])
+MIRROR = other_side(NAMES)
 """Index of the landmark on the other side, shape (L,)."""
 HIPS = (NAMES.index("left_hip"), NAMES.index("right_hip"))
 BONES = tuple((NAMES.index(f"{side}_{a}"), NAMES.index(f"{side}_{b}")) for side in ("left", "right")

@@ -154,3 +154,9 @@ def test_another_rest_pose_leaves_the_motion_where_it_is():
     other = motion.with_rest(5)
     assert np.allclose(places(other), places(motion), atol=1e-12)
     assert np.allclose(other.skeleton.rest_rotations, motion.rotations[5])
+
+
+def test_the_other_side_of_left_is_right_and_of_the_middle_itself():
+    from retarget.motion import other_side
+
+    assert other_side(("pelvis", "left_hip", "right_hip")).tolist() == [0, 2, 1]

@@ -15,6 +15,7 @@ from stage_clip import onto_body, repeat
 
 from retarget import rotation
 from retarget.kinematics import forward
+from retarget.motion import other_side
 from sfv_core.body.model import SMPL_NAMES, Body, skeleton_of
 from sfv_core.character import deepmimic
 
@@ -94,9 +95,7 @@ def plain(take: Take, frames: int, rng: np.random.Generator) -> tuple[np.ndarray
 
 def mirrored(root_pos: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Swap left and right."""
-    other = [SMPL_NAMES.index(name.replace("left", "X").replace("right", "left").replace("X", "right"))
-             for name in SMPL_NAMES]
-    return root_pos * [-1, 1, 1], rotations[:, other] * [1, 1, -1, -1]
+    return root_pos * [-1, 1, 1], rotations[:, other_side(SMPL_NAMES)] * [1, 1, -1, -1]
 
 
 def joints(body: Body, betas: np.ndarray, root_pos: np.ndarray, rotations: np.ndarray
