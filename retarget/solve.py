@@ -12,11 +12,12 @@ origin or below the floor that they walk on.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from . import rotation
-from .kinematics import world_poses
+from .kinematics import rest_pose, world_poses
 from .mapping import BoneMap
 from .motion import Motion, Skeleton
 from .rest import Body, alignments, chain_end, chain_fractions, facing_between, scale_between
@@ -27,10 +28,16 @@ from .roles import SPINE
 class Options:
     """Choices of a retarget."""
 
-    root_scale: float | None = None
-    """Way of the target's hips per way of the source's; None: the ratio of hip heights at rest."""
-    in_place: bool = False
-    """Keep the hips where they start over the ground; they still move up and down."""
+    stride: float = 1.0
+    """Way of the target's hips over the ground, as a share of what its size gives: 1 keeps the steps' proportions."""
+    root: Literal["travel", "in place", "off"] = "travel"
+    """Whether the hips travel, keep their place over the ground, or keep their rest place altogether."""
+    lock_feet: bool = True
+    """Hold feet still while they touch the ground, bending the legs."""
+    reach_hands: Literal["off", "body", "floor"] = "off"
+    """Bring the hands to where the source's are, bending the arms: seen from the chest, or from the floor."""
+    reference_frame: int | None = None
+    """Frame of the source to take as its rest pose; None: its rest pose, or the best frame if that is no body."""
 
 
 def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Options | None = None) -> Motion:
@@ -151,12 +158,13 @@ def _local_rotations(body: Body, driven: dict[int, np.ndarray], aligned: dict[in
 
 def _root_path(path: np.ndarray, ours: Body, theirs: Body, facing: np.ndarray, options: Options) -> np.ndarray:
     """Scale the hips' path about the floor and turn it to the target's facing. (T, 3) m → (T, 3) m."""
-    scale = scale_between(ours, theirs) if options.root_scale is None else options.root_scale
-    root = rotation.rotate(facing, path * scale)
-    if options.in_place:
-        height = np.outer(root @ theirs.up, theirs.up)
-        root = height + (root - height)[0]
-    return root
+    if options.root == "off":
+        return np.tile(rest_pose(theirs.skeleton)[0][theirs.hips], (len(path), 1))
+    root = rotation.rotate(facing, path * scale_between(ours, theirs))
+    height = np.outer(root @ theirs.up, theirs.up)
+    level = root - height
+    stride = 0.0 if options.root == "in place" else options.stride
+    return root if stride == 1.0 else height + level[0] + stride * (level - level[0])
 
 
 def _confidence(motion: Motion, ours: Body, theirs: Body) -> np.ndarray | None:

@@ -172,14 +172,21 @@ def test_a_source_whose_hips_hang_below_its_root_gives_the_same_result(walk: Mot
 
 
 def test_in_place_keeps_the_hips_over_one_spot(walk: Motion):
-    result = onto(walk, human(MIXAMO), Options(in_place=True))
+    result = onto(walk, human(MIXAMO), Options(root="in place"))
     free = onto(walk, human(MIXAMO))
     assert np.allclose(result.root_pos[:, :2], free.root_pos[0, :2])
     assert np.allclose(result.root_pos[:, 2], free.root_pos[:, 2])
 
 
-def test_a_given_root_scale_is_followed(walk: Motion):
-    assert np.allclose(onto(walk, human(MIXAMO), Options(root_scale=0.5)).root_pos, walk.root_pos * 0.5)
+def test_without_the_root_the_hips_stay_at_rest(walk: Motion):
+    target = human(MIXAMO)
+    assert np.allclose(onto(walk, target, Options(root="off")).root_pos, rest_pose(target)[0][0])
+
+
+def test_the_stride_scales_the_way_over_the_ground_alone(walk: Motion):
+    result, free = onto(walk, human(MIXAMO), Options(stride=0.5)), onto(walk, human(MIXAMO))
+    assert np.allclose(np.diff(result.root_pos[:, :2], axis=0), 0.5 * np.diff(free.root_pos[:, :2], axis=0))
+    assert np.allclose(result.root_pos[:, 2], free.root_pos[:, 2])
 
 
 def test_neighbouring_frames_have_quaternions_the_short_way_apart():
