@@ -32,6 +32,8 @@ class Channels:
     """"location", "rotation_quaternion", "rotation_euler" or "rotation_axis_angle"."""
     values: np.ndarray
     """One row a frame, shape (T, 3 or 4); a single row where the value never changes, shape (1, …)."""
+    locked: tuple[int, ...] = ()
+    """Columns that get no keys, because the user locked them; they hold the value that stays."""
 
 
 def skeleton_of(armature: bpy.types.Object, root: str | None = None) -> Skeleton:

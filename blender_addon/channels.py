@@ -26,6 +26,16 @@ def rotation_channels(mode: str, q: np.ndarray) -> tuple[str, np.ndarray]:
     return EULER_PATH, euler(mode, q)
 
 
+def rotations_of(mode: str, values: np.ndarray) -> np.ndarray:
+    """Return the rotations that Blender makes of a bone's channels, (..., 3 or 4) → (..., 4) wxyz."""
+    if mode == "QUATERNION":
+        return rotation.normalize(values)
+    if mode == "AXIS_ANGLE":
+        length = np.linalg.norm(values[..., 1:], axis=-1, keepdims=True)
+        return rotation.from_rotvec(values[..., :1] * values[..., 1:] / np.where(length > 0, length, 1.0))
+    return rotation.from_euler(mode[::-1], values[..., ["XYZ".index(letter) for letter in reversed(mode)]])
+
+
 def axis_angle(q: np.ndarray) -> np.ndarray:
     """Convert to Blender's angle (rad) and axis without sudden flips of the axis. (T, 4) → (T, 4)."""
     values = np.empty((len(q), 4))

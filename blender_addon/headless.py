@@ -19,8 +19,9 @@ sys.path[:] = [str(PACKAGE.parent), *(path for path in sys.path if Path(path or 
 import bpy
 
 from blender_addon import demo_rig, files, preview
+from blender_addon.bake import BakeOptions
 from blender_addon.errors import AddonError
-from blender_addon.transfer import transfer
+from blender_addon.transfer import Choices, transfer
 from retarget import Motion, RetargetError
 
 
@@ -37,10 +38,10 @@ def bake(rig: str, out: str, motions: dict[str, str], armature: str | None = Non
     report = {"out": out, "armature": target.name, "fps": fps, "actions": {}, "notes": []}
     for done, (name, motion) in enumerate(loaded.items()):
         tell(progress=["bake", done, len(loaded)])
-        made = transfer(target, motion, name, fps=fps)
+        made = transfer(target, motion, name, Choices(bake=BakeOptions(fps=fps)))
         first, last = made.action.frame_range
         report["actions"][made.action.name] = {"frames": [first, last], "bones": len(made.bone_map.pairs)}
-        report["notes"] = list(made.bone_map.notes)
+        report["notes"] = list(made.notes)
     _set_time(fps, max(action["frames"][1] for action in report["actions"].values()))
     files.write(Path(out))
     tell(progress=["bake", len(loaded), len(loaded)])

@@ -135,7 +135,7 @@ class SFV_OT_retarget(bpy.types.Operator):
         except (AddonError, RetargetError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        tracking.set_notes(made.bone_map.notes)
+        tracking.set_notes(made.notes)
         self.report({"INFO"}, takes.describe(made))
         return {"FINISHED"}
 

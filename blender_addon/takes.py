@@ -9,8 +9,9 @@ import bpy
 from retarget import Motion
 
 from . import pins
+from .bake import BakeOptions, scene_fps
 from .errors import AddonError
-from .transfer import Transfer, transfer
+from .transfer import Choices, Transfer, transfer
 
 WORDS = {"capture": "captured", "simulate": "simulated"}
 
@@ -40,8 +41,8 @@ def bake_take(scene: bpy.types.Scene, kind: str) -> Transfer:
     if target is None:
         raise AddonError("No target is chosen. Choose the armature that shall move.")
     name = f"SFV {WORDS[kind]} {take.name}".strip()
-    fps = scene.render.fps / scene.render.fps_base
-    return transfer(target, Motion.load(take.motion), name, scene.sfv.first_frame, fps)
+    return transfer(target, Motion.load(take.motion), name,
+                    Choices(bake=BakeOptions(scene.sfv.first_frame, fps=scene_fps(scene))))
 
 
 def describe(made: Transfer) -> str:

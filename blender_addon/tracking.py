@@ -144,7 +144,7 @@ def _bake(scene: bpy.types.Scene, kind: str) -> str:
         log.exception("The result could not be baked")
         return f"The result could not be baked: {type(error).__name__}: {error}"
     bpy.ops.ed.undo_push(message=f"Bake {made.action.name}")
-    set_notes(made.bone_map.notes)
+    set_notes(made.notes)
     return takes.describe(made)
 
 

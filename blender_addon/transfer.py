@@ -2,41 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import bpy
+import numpy as np
 
 from retarget import Motion
 from retarget.mapping import BoneMap, guess
-from retarget.solve import retarget
+from retarget.solve import Options, retarget
 
-from .armature import skeleton_of
-from .bake import bake
+from .armature import Channels, channels_of, skeleton_of
+from .bake import Baked, BakeOptions, check_writable, moved_joints, timed, write
 from .errors import AddonError
+from .locks import respect
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a transfer is to do; the defaults suit most rigs."""
+
+    retarget: Options = field(default_factory=Options)
+    bake: BakeOptions = field(default_factory=BakeOptions)
+    bone_map: BoneMap | None = None
+    """Which joint drives which bone; guessed if not given."""
+    limbs: Literal["auto", "fk", "ik"] = "auto"
+    """Which controls of a control rig move arms and legs."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A motion on one armature, in memory: nothing of the scene has changed yet."""
+
+    channels: list[Channels]
+    frames: np.ndarray
+    """Frame of the timeline of each row of the channels, (T,)."""
+    bone_map: BoneMap
+    """What drives what."""
+    notes: tuple[str, ...]
+    """What does not move, and what locks and limits cost."""
 
 
 @dataclass(frozen=True)
 class Transfer:
     """What a transfer made."""
 
-    action: bpy.types.Action
+    baked: Baked
     bone_map: BoneMap
-    """What drives what, and notes on what does not move."""
+    notes: tuple[str, ...]
+
+    @property
+    def action(self) -> bpy.types.Action:
+        """The new Action."""
+        return self.baked.action
 
 
-def transfer(armature: bpy.types.Object, motion: Motion, name: str, first_frame: int = 1,
-             fps: float | None = None) -> Transfer:
-    """Retarget the motion onto the armature and bake it as a new Action. Raise AddonError, RetargetError.
+def transfer(armature: bpy.types.Object, motion: Motion, name: str, choices: Choices | None = None) -> Transfer:
+    """Retarget the motion onto the armature and bake it as a new Action. Raise AddonError, RetargetError."""
+    choices = choices or Choices()
+    shown = perform(armature, motion, choices)
+    baked = write(armature, shown.channels, shown.frames, name, choices.bake)
+    return Transfer(baked, shown.bone_map, shown.notes + baked.notes)
 
-    fps: frames per second of the keys; the scene's if not given.
-    """
+
+def perform(armature: bpy.types.Object, motion: Motion, choices: Choices) -> Performance:
+    """Retarget the motion onto the armature, in memory. Raise AddonError, RetargetError."""
+    check_writable(armature)
     skeleton = skeleton_of(armature)
-    bone_map = guess(motion.skeleton, skeleton)
+    bone_map = choices.bone_map or guess(motion.skeleton, skeleton)
     hips = next((pair.target for pair in bone_map.pairs if pair.role == "Hips"), None)
-    on_rig = retarget(motion, skeleton_of(armature, hips), bone_map)
+    if hips in skeleton.names:
+        skeleton = skeleton_of(armature, hips)
+    on_rig, frames = timed(retarget(motion, skeleton, bone_map, choices.retarget), choices.bake)
     driven = {pair.target for pair in bone_map.pairs}
     _check_free(armature, driven)
-    return Transfer(bake(armature, on_rig, driven, name, first_frame, fps), bone_map)
+    channels, notes = respect(armature, channels_of(armature, on_rig, driven | moved_joints(on_rig)))
+    return Performance(channels, frames, bone_map, bone_map.notes + notes)
 
 
 def _check_free(armature: bpy.types.Object, bones: set[str]) -> None:

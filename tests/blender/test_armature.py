@@ -111,7 +111,7 @@ def test_a_bone_left_out_keeps_its_pose_and_gets_no_keys():
     motion = rigs.wild_motion(skeleton)
     still = motion.rotations.copy()
     still[:, skeleton.index(hand.name)] = skeleton.rest_rotations[skeleton.index(hand.name)]
-    action = bake.bake(armature, type(motion)(skeleton, motion.fps, motion.root_pos, still), set(), "a")
+    action = bake.bake(armature, type(motion)(skeleton, motion.fps, motion.root_pos, still), set(), "a").action
     rigs.shown(armature, skeleton.names, 20)
     np.testing.assert_allclose(hand.rotation_quaternion, (0.8, 0.6, 0, 0), atol=1e-6)
     assert hand.name not in {group.name for group in rigs.bags(action)[0].groups}
@@ -124,7 +124,7 @@ def test_real_rigs_show_the_motion(shared_data, file):
         bone.matrix_basis.identity()
         bone.scale = (1, 1, 1)
     motion = rigs.wild_motion(armatures.skeleton_of(armature))
-    bake.bake(armature, motion, set(), "a", fps=motion.fps)
+    bake.bake(armature, motion, set(), "a", bake.BakeOptions(fps=motion.fps))
     assert_shows(armature, motion, tolerance=3e-4)
 
 

@@ -7,8 +7,11 @@ import bpy
 import numpy as np
 import pytest
 import rigs
+from bl_ext.user_default.sfv.bake import BakeOptions
 from bl_ext.user_default.sfv.errors import AddonError
-from bl_ext.user_default.sfv.transfer import transfer
+from bl_ext.user_default.sfv.transfer import Choices, transfer
+
+AT_30 = Choices(bake=BakeOptions(fps=30))
 
 # file: name of hips, head, left and right foot
 LANDMARKS = {
@@ -34,13 +37,13 @@ def assert_walks(armature: bpy.types.Object, landmarks: tuple[str, ...]) -> None
 @pytest.mark.parametrize("file", LANDMARKS)
 def test_a_real_rig_walks(shared_data, file):
     armature = rigs.load(shared_data / "rigs" / file)
-    transfer(armature, rigs.walk_in_place(), "walk", fps=30)
+    transfer(armature, rigs.walk_in_place(), "walk", AT_30)
     assert_walks(armature, LANDMARKS[file])
 
 
 def test_a_rig_with_an_object_scale_of_100_moves(shared_data):
     armature = rigs.load(shared_data / "rigs" / "robot_expressive.glb")
-    made = transfer(armature, rigs.walk_in_place(), "walk", fps=30)
+    made = transfer(armature, rigs.walk_in_place(), "walk", AT_30)
     assert len(made.bone_map.pairs) > 8
     assert np.isfinite(rigs.shown(armature, ("Body",), 10)[0]).all()
 
@@ -49,14 +52,14 @@ def test_a_rigify_metarig_walks():
     addon_utils.enable("rigify", default_set=True)
     bpy.ops.object.armature_human_metarig_add()
     armature = bpy.context.object
-    transfer(armature, rigs.walk_in_place(), "walk", fps=30)
+    transfer(armature, rigs.walk_in_place(), "walk", AT_30)
     assert_walks(armature, ("spine", "spine.006", "foot.L", "foot.R"))
 
 
 @pytest.mark.parametrize(("scale", "turn"), [(1.0, (0, 0, 0)), (0.01, (1.5707963, 0, 0)), (100.0, (0, 0, 0))])
 def test_a_rig_of_our_own_walks_whatever_its_scale(scale, turn):
     armature = rigs.mixamo_like(scale=scale, turn=turn, seed=8)
-    transfer(armature, rigs.walk_in_place(), "walk", fps=30)
+    transfer(armature, rigs.walk_in_place(), "walk", AT_30)
     assert_walks(armature, tuple(f"mixamorig:{name}" for name in ("Hips", "Head", "LeftFoot", "RightFoot")))
 
 
@@ -74,7 +77,7 @@ def test_fingers_that_no_joint_drives_get_no_keys(shared_data):
     armature = rigs.load(shared_data / "rigs" / "mixamo_xbot.glb")
     thumb = armature.pose.bones["mixamorig:LeftHandThumb2"]
     thumb.rotation_quaternion = (0.8, 0.6, 0.0, 0.0)
-    action = transfer(armature, rigs.walk_in_place(), "walk", fps=30).action
+    action = transfer(armature, rigs.walk_in_place(), "walk", AT_30).action
     bpy.context.scene.frame_set(10)
     np.testing.assert_allclose(thumb.rotation_quaternion, (0.8, 0.6, 0.0, 0.0), atol=1e-6)
     assert thumb.name not in {group.name for bag in rigs.bags(action) for group in bag.groups}
