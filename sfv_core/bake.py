@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from .config import BakeConfig, RetargetConfig
 from .errors import SfvError
 from .progress import Progress, no_progress
 
@@ -28,18 +29,41 @@ TILE = (320, 400)
 
 
 def bake(motions: dict[str, Path], rig: Path, out: Path, progress: Progress = no_progress,
-         armature: str | None = None) -> dict[str, Any]:
-    """Write each motion onto the rig as an Action of its name; `out` is a .blend, .fbx or .glb file.
+         config: BakeConfig | None = None, keep_going: bool = False, save_map: Path | None = None) -> dict[str, Any]:
+    """Write each motion (.npz, .bvh, .amc) onto the rig as an Action of its name; `out` is a .blend, .fbx or .glb file.
 
-    armature: which one, if the rig file has several; else the one with the most bones.
-    Return {"out", "armature", "fps", "actions": {name: {"frames", "bones"}}, "notes"}. Raise SfvError.
+    keep_going: go on with the others where one motion cannot be baked; "failed" names it, with the reason.
+    save_map: where to write the bone map that was used.
+    Return {"rig", "out", "armature", "fps", "actions": {name: {"frames", "bones", "keys", "all_keys", "error_deg",
+    "error_mm", "notes", "unmapped_joints", "unmapped_bones"}}, "notes", "failed": {name: text}}. Raise SfvError.
     """
     if not motions:
         raise SfvError("There is no motion to bake. Give at least one motion.npz.")
+    config = config or BakeConfig()
     out.parent.mkdir(parents=True, exist_ok=True)
-    parameters = {"rig": str(rig.absolute()), "out": str(out.absolute()), "armature": armature,
-                  "motions": {name: str(path.absolute()) for name, path in motions.items()}}
+    wishes = {name: getattr(config, name) for name in ("armature", "limbs", "start_frame", "fps", "every_frame",
+                                                       "reduce", "reduce_mm", "nla")}
+    parameters = {"rig": str(rig.absolute()), "out": str(out.absolute()), "keep_going": keep_going,
+                  "motions": {name: str(path.absolute()) for name, path in motions.items()},
+                  "bone_map": config.map and str(Path(config.map).absolute()),
+                  "save_map": save_map and str(save_map.absolute()),
+                  "solver": solver_options(config), **config.span(), **wishes}
     return ask_blender("bake", parameters, progress)
+
+
+def guess_map(motion: Path, rig: Path, progress: Progress = no_progress, armature: str | None = None) -> dict[str, Any]:
+    """Guess which joint of the motion drives which bone of the rig.
+
+    Return {"pairs": [{"source", "target", "role", "confidence"}], "notes", "unmapped_joints", "unmapped_bones"}.
+    """
+    return ask_blender("map", {"rig": str(rig.absolute()), "motion": str(motion.absolute()), "armature": armature},
+                       progress)
+
+
+def solver_options(config: RetargetConfig) -> dict[str, Any]:
+    """Return the fields of retarget.solve.Options."""
+    return {"stride": config.stride, "root": config.root.replace("-", " "), "lock_feet": config.lock_feet,
+            "reach_hands": config.hands, "reference_frame": config.reference_frame}
 
 
 def make_demo_rig(out: Path, body: Path = STANDIN, progress: Progress = no_progress) -> dict[str, Any]:

@@ -8,20 +8,20 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from retarget import RetargetError
 
 from . import __version__, local, pipeline
-from .config import CaptureConfig, JobConfig, PriorConfig, SimulateConfig, TrainConfig
+from .config import BakeConfig, CaptureConfig, JobConfig, PriorConfig, SimulateConfig, TrainConfig
 from .errors import Cancelled, SfvError
 from .extras import needing
 from .inputs import existing_file
 from .jobs import Conflict, Job, all_jobs, data_folder, jobs_folder, show_also_as
 from .listing import describe, find_job
-from .options import Parser, add_settings, made_for_output, output_file, output_folder, read_settings
+from .options import Parser, add_settings, from_here, made_for_output, output_file, output_folder, read_settings
+from .rig_commands import add_rig_commands
 from .terminal import Console
 from .worker import Stopped, stopped_by_sigterm
 
@@ -29,7 +29,7 @@ Report = dict[str, Any]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 if it did what was asked, 1 if not, 2 for a wrong call, 130 if it was cancelled."""
+    """Run one command; 0 if it did all that was asked, 1 if not, 2 for a wrong call, 130 if it was cancelled."""
     options = parser().parse_args(arguments)
     console, bug = Console(), False
     try:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             report = options.command(options, console)
             if report is not None:
                 console.report(report, options.json)
-        return 0
+        return 1 if report and report.get("failed") else 0
     except (KeyboardInterrupt, Cancelled):
         console.error("cancelled; run the same command again to go on")
         return 130
@@ -123,34 +123,6 @@ def simulate(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": [str(out)]}
 
 
-def retarget(options: argparse.Namespace, console: Console) -> Report:
-    """Carry a motion (.npz, .bvh or .amc) over to another skeleton, bone by bone."""
-    from retarget import bvh
-    from retarget.mapping import BoneMap, guess
-    from retarget.solve import retarget as solve
-
-    from .prior.mocap import read_motion
-
-    source = read_motion(existing_file(options.motion, "motion"))
-    target = bvh.load(existing_file(options.target, "target")).skeleton
-    out = output_file(options.out, ".bvh")
-    bone_map = BoneMap.load(options.map) if options.map else guess(source.skeleton, target)
-    with made_for_output(out.parent):
-        bvh.save(solve(source, target, bone_map), out, bvh.unit_of(options.target))
-    return {"frames": len(source), "pairs": len(bone_map.pairs), "notes": list(bone_map.notes), "files": [str(out)]}
-
-
-def bake(options: argparse.Namespace, console: Console) -> Report:
-    """Write a motion onto a rig as an Action, in Blender or in a Python with the bpy wheel (SFV_BLENDER)."""
-    from .bake import bake as run
-
-    motion, rig = existing_file(options.motion, "motion"), existing_file(options.rig, "rig")
-    out = output_file(options.out, ".blend", ".fbx", ".glb")
-    with made_for_output(out.parent):
-        report = run({options.action or motion.stem: motion}, rig, out, console.progress)
-    return {**report, "files": [str(out)]}
-
-
 def prior(options: argparse.Namespace, console: Console) -> Report:
     """Learn what human poses look like from a folder of motion capture (.bvh, .amc, .npz): PRIOR.npz for capture's
     --prior. Run it again to go on after a stop."""
@@ -171,16 +143,10 @@ def run(options: argparse.Namespace, console: Console) -> Report:
     config = JobConfig(
         stages=tuple(options.stages), video=str(options.video.absolute()),
         rig=None if options.rig is None else str(options.rig.absolute()), name=options.video.stem,
-        capture=_from_here(read_settings(options, CaptureConfig)), train=read_settings(options, TrainConfig),
-        simulate=read_settings(options, SimulateConfig))
+        capture=from_here(read_settings(options, CaptureConfig)), train=read_settings(options, TrainConfig),
+        simulate=read_settings(options, SimulateConfig),
+        bake=from_here(read_settings(options, BakeConfig, "bake-")))
     return local.run(output_folder(options.out), config, console)
-
-
-def _from_here(config: CaptureConfig) -> CaptureConfig:
-    """Make the paths absolute, since a job is resumed from anywhere."""
-    paths = {name: str(Path(path).absolute()) for name in ("body", "prior", "keypoints")
-             if (path := getattr(config, name)) is not None}
-    return replace(config, **paths)
 
 
 def serve(options: argparse.Namespace, console: Console) -> None:
@@ -231,9 +197,10 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"sfv {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(function: Callable[[argparse.Namespace, Console], Report | None], *paths: str) -> Parser:
+    def command(function: Callable[[argparse.Namespace, Console], Report | None], *paths: str,
+                name: str = "") -> Parser:
         text = " ".join((function.__doc__ or "").split())
-        sub = commands.add_parser(function.__name__, help=text, description=text)
+        sub = commands.add_parser(name or function.__name__, help=text, description=text)
         sub.set_defaults(command=function)
         sub.add_argument("--json", action="store_true", help="print the final report as JSON on stdout")
         for path in paths:
@@ -265,13 +232,7 @@ def parser() -> Parser:
     sub.add_argument("policy", metavar="POLICY", type=Path, help="the policy.pt that train wrote, or its folder")
     sub.add_argument("-o", "--out", metavar="ROLLOUT.npz", type=Path, required=True, help="motion to write")
     add_settings(sub, SimulateConfig)
-    sub = command(retarget, "MOTION", "TARGET")
-    sub.add_argument("-o", "--out", metavar="OUT.bvh", type=Path, required=True, help="BVH file to write")
-    sub.add_argument("--map", metavar="MAP.json", type=Path, help="bone map; guessed if not given")
-    sub = command(bake, "MOTION", "RIG")
-    sub.add_argument("-o", "--out", metavar="OUT", type=Path, required=True,
-                     help="file to write: .blend, .fbx or .glb")
-    sub.add_argument("--action", metavar="NAME", help="name of the Action; the motion's file name if not given")
+    add_rig_commands(command)
     sub = command(run, "VIDEO")
     sub.add_argument("--rig", metavar="RIG", type=Path, help="rig to animate: .blend, .fbx, .glb or .bvh")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, help="the job's folder")
@@ -280,6 +241,7 @@ def parser() -> Parser:
     add_settings(sub, CaptureConfig)
     add_settings(sub, TrainConfig)
     add_settings(sub, SimulateConfig, leave_out=("seed",))
+    add_settings(sub, BakeConfig, prefix="bake-")
     sub = command(serve)
     sub.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     sub.add_argument("--parallel", type=int, default=1, metavar="N", help="jobs that may run at a time (default: 1)")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
+
+from .errors import SfvError
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,61 @@ class SimulateConfig:
 
 
 @dataclass(frozen=True)
+class RetargetConfig:
+    """How a motion goes from one skeleton to another."""
+
+    stride: Annotated[float, Range(0, 100)] = 1.0
+    """Way over the ground, as a share of what the target's size gives: 1 keeps the steps' proportions."""
+    root: Literal["travel", "in-place", "off"] = "travel"
+    """Whether the hips travel, keep their place over the ground, or keep their rest place altogether."""
+    lock_feet: bool = True
+    """Hold feet still while they touch the ground, bending the legs."""
+    hands: Literal["off", "body", "floor"] = "off"
+    """Bring the hands to where the source's are, bending the arms: seen from the chest, or from the floor."""
+    reference_frame: Annotated[int, Range(0, 10**9)] | None = None
+    """Frame of the motion, from 0, to take as its rest pose; its own rest pose if not given."""
+
+
+@dataclass(frozen=True)
+class BakeConfig(RetargetConfig):
+    """How a motion becomes keyframes on a rig."""
+
+    armature: str | None = None
+    """Name of the armature, if the rig file has several; the one with the most bones if not given."""
+    map: str | None = None
+    """Bone map (JSON), as `sfv map` writes it; guessed if not given."""
+    limbs: Literal["auto", "fk", "ik"] = "auto"
+    """Which controls of a control rig move arms and legs."""
+    start_frame: Annotated[int, Range(-1_000_000, 1_000_000)] = 1
+    """Frame of the timeline on which the first key lies."""
+    frames: str | None = None
+    """Which part of the motion, as FIRST:LAST in frames from 0 (30:90), or in s (1.5s:4s); either may be left out."""
+    fps: Annotated[float, Range(0.1, 1000)] | None = None
+    """Frames per second of the scene; the first motion's if not given."""
+    every_frame: bool = False
+    """Give each frame of the motion a frame of the timeline, whatever their rates."""
+    reduce: Annotated[float, Range(0, 90)] = 0.0
+    """Leave out keys as long as no bone turns further than this from the motion, in degrees; 0 keeps all."""
+    reduce_mm: Annotated[float, Range(0.001, 1000)] = 1.0
+    """The same for locations, in mm; counts where `reduce` is above 0."""
+    nla: bool = False
+    """Put each Action on an NLA track of its own instead of assigning it."""
+
+    def __post_init__(self) -> None:
+        self.span()
+
+    def span(self) -> dict[str, list[float | None]]:
+        """Return `frames` as {"frames": [first, last]} or {"seconds": [first, last]}, None for an open end."""
+        match = re.fullmatch(r"(\d+)?:(\d+)?|(\d+\.?\d*s)?:(\d+\.?\d*s)?", self.frames or ":")
+        if match is None:
+            raise SfvError(f"frames is '{self.frames}'; give FIRST:LAST in frames (30:90), or in s (1.5s:4s).")
+        ends = match.groups()
+        if any(ends[2:]):
+            return {"seconds": [None if end is None else float(end[:-1]) for end in ends[2:]]}
+        return {"frames": [None if end is None else int(end) for end in ends[:2]]}
+
+
+@dataclass(frozen=True)
 class JobConfig:
     """One job: which stages to run on what."""
 
@@ -108,3 +166,4 @@ class JobConfig:
     capture: CaptureConfig = field(default_factory=CaptureConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
+    bake: BakeConfig = field(default_factory=BakeConfig)

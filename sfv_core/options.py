@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from .errors import SfvError
 from .schema import Setting, check, settings
 
 C = TypeVar("C")
+PATHS = ("body", "prior", "keypoints", "map")
+"""Settings that name a file."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,26 +24,38 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}. Try {self.prog} --help\n")
 
 
-def add_settings(parser: argparse.ArgumentParser, cls: type, leave_out: tuple[str, ...] = ()) -> None:
-    """Add an option for each field of a configuration: its docstring is the help."""
+def add_settings(parser: argparse.ArgumentParser, cls: type, leave_out: tuple[str, ...] = (),
+                 prefix: str = "") -> None:
+    """Add an option for each field of a configuration: its docstring is the help.
+
+    prefix: put before each name, for a command with several configurations ("bake-": --bake-fps).
+    """
     group = parser.add_argument_group(f"{cls.__name__.removesuffix('Config').lower()} settings")
     for setting in settings(cls).values():
         if setting.name in leave_out:
             continue
+        flag = f"--{prefix}{setting.name.replace('_', '-')}"
         if setting.kind is bool:
-            group.add_argument(f"--{setting.name.replace('_', '-')}", action=argparse.BooleanOptionalAction,
+            group.add_argument(flag, action=argparse.BooleanOptionalAction,
                                default=setting.default, help=setting.text.replace("%", "%%"))
             continue
         default = "" if setting.default is None else f" (default: {setting.default})"
         group.add_argument(
-            f"--{setting.name.replace('_', '-')}", type=_reader(setting), default=setting.default,
+            flag, type=_reader(setting), default=setting.default,
             choices=setting.choices or None, metavar=None if setting.choices else setting.name.upper()[0],
             help=f"{setting.text}{default}".replace("%", "%%"))
 
 
-def read_settings(options: argparse.Namespace, cls: type[C]) -> C:
+def read_settings(options: argparse.Namespace, cls: type[C], prefix: str = "") -> C:
     """Build a configuration from the options that `add_settings` added."""
-    return cls(**{name: getattr(options, name) for name in settings(cls)})
+    before = prefix.replace("-", "_")
+    return cls(**{name: getattr(options, before + name) for name in settings(cls)})
+
+
+def from_here(config: C) -> C:
+    """Make a configuration's paths absolute, since a job is resumed from anywhere."""
+    paths = {name: str(Path(path).absolute()) for name in PATHS if (path := getattr(config, name, None)) is not None}
+    return replace(cast(Any, config), **paths)
 
 
 def _reader(setting: Setting) -> Callable[[str], Any]:

@@ -96,7 +96,7 @@ def bake(work: Work) -> Report:
 
     actions = {"captured": "motion.npz", "simulated": "rollout.npz"}
     motions = {action: work.inputs[name] for action, name in actions.items() if name in work.inputs}
-    return run(motions, work.inputs["rig"], work.artifacts / "result.blend", work.progress)
+    return run(motions, work.inputs["rig"], work.artifacts / "result.blend", work.progress, work.config.bake)
 
 
 STAGES = (
@@ -107,9 +107,9 @@ STAGES = (
           makes=("policy.pt", "curve.json", "curve.png")),
     Stage("simulate", simulate, needs=("policy.pt",), settings="simulate", extra="physics",
           makes=("rollout.npz",)),
-    Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz",),
+    Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz", "map"), settings="bake",
           makes=("result.blend",),
-          rehearsal=lambda work: try_rig(work.inputs["rig"], work.progress)),
+          rehearsal=lambda work: try_rig(work.inputs["rig"], work.config.bake.armature, work.progress)),
 )
 
 
@@ -194,7 +194,7 @@ def check(config: JobConfig, stages: Sequence[Stage] = STAGES) -> None:
 def given(config: JobConfig) -> dict[str, Path]:
     """Return the input files that the configuration names."""
     paths = {"video": config.video, "motion.npz": config.motion, "rig": config.rig, "body": config.capture.body,
-             "keypoints": config.capture.keypoints, "prior": config.capture.prior}
+             "keypoints": config.capture.keypoints, "prior": config.capture.prior, "map": config.bake.map}
     return {name: Path(path) for name, path in paths.items() if path is not None}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from retarget.motion import Motion
 
+from .config import BakeConfig
 from .extras import needing
 from .progress import Progress
 
@@ -20,7 +21,7 @@ def try_video(video: Path) -> None:
     open_video(video)
 
 
-def try_rig(rig: Path, progress: Progress) -> None:
+def try_rig(rig: Path, armature: str | None, progress: Progress) -> None:
     """Bake a body at rest onto the rig; raise SfvError if that cannot be done."""
     from .bake import bake
     from .body.model import load_body, skeleton_of
@@ -32,4 +33,5 @@ def try_rig(rig: Path, progress: Progress) -> None:
     rest = Motion(skeleton, 30.0, np.zeros((2, 3)), np.broadcast_to(skeleton.rest_rotations, (2, len(skeleton), 4)))
     with tempfile.TemporaryDirectory() as folder:
         rest.save(Path(folder) / "rest.npz")
-        bake({"rest": Path(folder) / "rest.npz"}, rig, Path(folder) / "rest.blend", renamed)
+        bake({"rest": Path(folder) / "rest.npz"}, rig, Path(folder) / "rest.blend", renamed,
+             BakeConfig(armature=armature))

@@ -47,7 +47,8 @@ class Setting:
 @cache
 def settings(cls: type) -> dict[str, Setting]:
     """Return the fields of a configuration dataclass by name."""
-    hints, texts = get_type_hints(cls, include_extras=True), _docstrings(cls)
+    hints = get_type_hints(cls, include_extras=True)
+    texts = {name: text for base in reversed(cls.__mro__) for name, text in _docstrings(base).items()}
     found = {}
     for f in fields(cls):
         kind, choices, bounds, optional = _read_type(hints[f.name])
@@ -120,7 +121,7 @@ def _docstrings(cls: type) -> dict[str, str]:
     """Return the text under each field; empty where the source is not at hand."""
     try:
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
-    except (OSError, SyntaxError):
+    except (OSError, TypeError, SyntaxError):
         return {}
     return {field.target.id: " ".join(text.value.value.split())
             for field, text in pairwise(body)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retarget import RetargetError, amc, bvh, rotation
+from retarget import RetargetError, rotation
+from retarget.files import SUFFIXES, read_motion
 from retarget.mapping import BoneMap, guess
 from retarget.motion import Motion, Skeleton, other_side
 from retarget.solve import retarget
@@ -18,7 +19,6 @@ from ..errors import SfvError
 from ..progress import Progress, no_progress
 
 FPS = 30.0
-SUFFIXES = (".amc", ".bvh", ".npz")
 _NEEDED = tuple(side + part for side in ("Left", "Right")
                 for part in ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg"))
 """Roles without which a motion says too little about a human body."""
@@ -40,14 +40,6 @@ class Mocap:
     def frames(self) -> int:
         """Number of frames of all clips together."""
         return sum(len(clip) for clip in self.clips)
-
-
-def read_motion(path: Path) -> Motion:
-    """Read a motion by its suffix: .bvh, .amc or a motion .npz. Raise RetargetError that names the file."""
-    suffix = path.suffix.lower()
-    if suffix == ".bvh":
-        return bvh.load(path)
-    return amc.load(path) if suffix == ".amc" else Motion.load(path)
 
 
 def read_folder(folder: Path, progress: Progress = no_progress) -> Mocap:

@@ -12,6 +12,7 @@ import pytest
 from retarget import Motion, rotation
 from sfv_core import bake
 from sfv_core.body.model import load_body, skeleton_of
+from sfv_core.config import BakeConfig
 from sfv_core.errors import Cancelled, SfvError
 
 
@@ -128,7 +129,7 @@ def test_an_unknown_output_is_refused(motion, rig, tmp_path):
 
 def test_an_armature_that_is_not_there_is_refused_with_those_that_are(motion, rig, tmp_path):
     with pytest.raises(SfvError, match=r"no armature 'Bob'\. Armatures: Demo"):
-        bake.bake({"a": motion}, rig, tmp_path / "out.blend", armature="Bob")
+        bake.bake({"a": motion}, rig, tmp_path / "out.blend", config=BakeConfig(armature="Bob"))
 
 
 def test_cancelling_stops_blender(motion, rig, tmp_path):

@@ -216,7 +216,7 @@ def alive(pid):
 
 def test_the_real_stages_fit_together(video):
     check(JobConfig(video=str(video), rig=str(video)))
-    made = {name for stage in STAGES for name in stage.makes} | {"video", "rig", "body", "keypoints", "prior"}
+    made = {name for stage in STAGES for name in stage.makes} | {"video", "rig", "body", "keypoints", "prior", "map"}
     assert all(name in made for stage in STAGES for name in (*stage.needs, *stage.uses))
 
 
