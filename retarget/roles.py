@@ -1,39 +1,43 @@
-"""What each joint of a skeleton is: canonical roles, found by the joints' names and their places in the tree.
+"""What each joint of a skeleton is: canonical roles, found by the joints' names, their places and their tree.
 
-Limbs, head and fingers are known by name (presets/*.json); hips, spine and neck by where the limbs meet, because
-rigs number and name their spines in too many ways.
+Names are trusted where they are known and hang together (limb_names.py, presets/*.json); geometry fills what they leave
+open and tells left from right where they do not (structure.py, limbs.py, facing.py). Hips, spine and neck follow from
+where the limbs meet, because rigs number and name their spines in too many ways (trunk.py).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 
-from .kinematics import rest_pose
+from .facing import SIDES, cues, facing
+from .fingers import FINGERS, find_fingers
+from .limb_names import ARM, LEG, Named, best_named
+from .limbs import segment_arm, segment_leg
 from .motion import Skeleton
+from .names import parse_name, preset
+from .structure import Structure, find_structure
+from .tree import Tree, read_tree
+from .trunk import find_head, find_hips, find_trunk
+from .twists import find_twists
 
-LIMBS = ("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes")
-FINGERS = ("Thumb", "Index", "Middle", "Ring", "Little")
-SIDES = ("Left", "Right")
+__all__ = ["FINGERS", "LIMBS", "SIDES", "SPINE", "Roles", "find_roles", "parse_name", "path_down"]
+
+LIMBS = (*ARM, *LEG)
 SPINE = ("Spine", "Chest", "UpperChest")
-PRESETS = ("smpl", "mixamo", "rigify", "unreal", "acclaim", "general")
-"""Naming schemes in presets/, in the order in which they win a tie."""
+KNOWN, WORD, PLACE, DOUBTFUL = 1.0, 0.9, 0.65, 0.5
+"""Confidence in a known scheme's name, a general word, the place alone, and a name that its place speaks against."""
 
-_ENOUGH = 6
-"""Joints that names must reveal before they count; fewer are chance."""
-_PREFIXES = re.compile(r"^(.*[:|])?(mixamorig\d*_?|DEF-|CC_Base_|(ValveBiped\.)?Bip0*\d*[ _]+|J_(Bip|Adj|Sec)_(C_)?"
-                       r"|b_|[mf]_avg_|(Armature|Skeleton|Rig)_)?")
-_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_COUNTED = re.compile(r"_\d+$|^_rootJoint$")
-"""The number that some exporters append to every name."""
-_SIDE_WORDS = {"left": "Left", "l": "Left", "lft": "Left", "right": "Right", "r": "Right", "rgt": "Right"}
-_GLUED_SIDE = re.compile(r"^(left|right)(?=\w{3})|(?<=\w{3})(left|(?<!up)(?<!b)right)$"
-                         r"|^[lr](?=(clavicle|humerus|radius|wrist|hand|fingers|thumb|femur|tibia|foot|toes)$)")
+_ENOUGH, _ENOUGH_ALONE = 4, 6
+"""Limb joints that names must reveal before they count, in lines of two or more or with hips and head; fewer are
+chance."""
+_PLAIN = 0.3
+"""Facing from which on places alone tell left from right."""
+_LIMB_ROLES = {"Arm": ARM, "Leg": LEG}
+_OTHER = {"Left": "Right", "Right": "Left"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Roles:
     """Which joint plays which part."""
 
     scheme: str
-    """Name of the preset that explains the most joints."""
+    """Name of the preset that explains the most joints; "structure" where places told, not names."""
     joints: dict[str, int]
     """Joint of each one-joint role, as Hips, Head, LeftUpperArm, LeftThumb1."""
     spine: tuple[int, ...] = ()
@@ -50,71 +54,46 @@ class Roles:
     """Joints between the spine and the head, upwards."""
     notes: tuple[str, ...] = field(default=())
     """What was doubtful."""
-
-    @property
-    def certainty(self) -> float:
-        """Trust in names: 1 for a known scheme, less for general words."""
-        return 0.9 if self.scheme == "general" else 1.0
-
-
-@dataclass(frozen=True)
-class _Tree:
-    """The joints that may have roles, and how they hang together."""
-
-    names: tuple[str, ...]
-    parents: np.ndarray
-    words: dict[int, tuple[str | None, str, str]]
-    """Side, words and digits of each joint's name."""
-    notes: tuple[str, ...] = ()
-
-    def below(self, ancestor: int, joint: int) -> bool:
-        """Say whether a joint hangs below another."""
-        return bool(path_down(self.parents, ancestor, joint))
-
-    def highest(self, joints: list[int]) -> int:
-        """Return the joint nearest to the top."""
-        return min(joints, key=self.depth)
-
-    def depth(self, joint: int) -> int:
-        """Count the joints from the top of the tree."""
-        return len(path_down(self.parents, -1, joint) or ())
-
-
-@cache
-def preset(name: str) -> dict[str, list[str]]:
-    """Read the words of a naming scheme: role without side → words in order of preference."""
-    return json.loads((Path(__file__).parent / "presets" / f"{name}.json").read_text("utf-8"))["roles"]
-
-
-def parse_name(name: str) -> tuple[str | None, str, str]:
-    """Split a joint's name into side ("Left", "Right" or None), its words joined in lower case, and its digits."""
-    bare = _PREFIXES.sub("", name).removesuffix(".x") or name
-    words = [word.lower() for word in _WORDS.findall(bare)]
-    sides = [_SIDE_WORDS[word] for word in words if word in _SIDE_WORDS]
-    base = "".join(word for word in words if not word.isdigit() and word not in _SIDE_WORDS)
-    if not sides:
-        glued = _GLUED_SIDE.search(base)
-        if glued:
-            sides, base = [_SIDE_WORDS[glued.group()]], base.replace(glued.group(), "", 1)
-    side = sides[0] if len(set(sides)) == 1 else None
-    return side, base, "".join(word for word in words if word.isdigit())
+    twists: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """By limb role, as LeftLowerArm: the bones that share the limb's length, from near to far."""
+    confidence: dict[str, float] = field(default_factory=dict)
+    """How sure each role is, 0 to 1; also "Spine", "Neck"."""
 
 
 def find_roles(skeleton: Skeleton) -> Roles:
-    """Find the role of each joint that names and tree reveal."""
-    tree = _tree(skeleton)
-    found = {name: _named(tree, preset(name)) for name in PRESETS}
-    scheme = max(PRESETS, key=lambda name: len(found[name]))
-    if len(found[scheme]) < _ENOUGH:
-        return Roles(scheme, {}, notes=tree.notes)
-    joints, notes = _consistent(tree, found[scheme])
-    joints, swapped = _true_sides(skeleton, joints)
-    joints.update(_fingers(tree, preset(scheme), joints))
-    if "Head" not in joints:
-        joints.update(_head_by_spine(tree, joints))
-    joints, hips_notes = _hips(tree, joints)
-    spine, neck = _trunk(tree, joints)
-    return Roles(scheme, joints, spine, neck, (*tree.notes, *notes, *swapped, *hips_notes))
+    """Find the role of each joint that names, places and tree reveal."""
+    tree = read_tree(skeleton)
+    structure = find_structure(tree)
+    first, notes = _first_sides(tree, structure)
+    named = best_named(tree, _sides(tree, structure, first))
+    trusted = _trusted(named)
+    joints, confidence = _limbs(tree, structure, first, named if trusted else None)
+    if not joints:
+        return Roles(named.scheme, {}, notes=(*notes, *_why_nothing(tree, structure)))
+    notes += _controls(tree, named, joints) if trusted else []
+    joints, confidence, swapped = _true_sides(tree, joints, confidence)
+    for side in SIDES:
+        if side + "Hand" in joints:
+            found = find_fingers(tree, joints[side + "Hand"], side, preset(named.scheme))
+            joints |= {side + finger: j for finger, j in found.items() if j not in joints.values()}
+    sure = confidence.get("LeftUpperArm", next(iter(confidence.values())))
+    joints |= find_head(tree, joints, named.heads if trusted else [], structure)
+    joints, hips_notes = find_hips(tree, joints, named.hips if trusted else [])
+    spine, neck = find_trunk(tree, joints)
+    for role in ("Hips", "Head", "Spine", "Neck", *joints):
+        confidence.setdefault(role, _of_hand(role, confidence) or sure)
+    scheme = named.scheme if trusted else "structure"
+    if structure.limbs:
+        notes += [f"{note[0].upper()}{note[1:]}." for note in structure.notes[:3]]
+    notes += [*swapped, *hips_notes]
+    return Roles(scheme, joints, spine, neck, tuple(notes), find_twists(tree, joints), confidence)
+
+
+def _trusted(named: Named) -> bool:
+    """Say whether names reveal more than chance would."""
+    alone = sum(map(len, named.limbs.values())) + bool(named.hips) + bool(named.heads)
+    whole = any(len(limb) > 2 for limb in named.limbs.values())
+    return whole or named.count >= _ENOUGH or alone >= _ENOUGH_ALONE
 
 
 def path_down(parents: np.ndarray, ancestor: int, joint: int) -> tuple[int, ...] | None:
@@ -126,136 +105,147 @@ def path_down(parents: np.ndarray, ancestor: int, joint: int) -> tuple[int, ...]
     return tuple(path) if joint == ancestor else None
 
 
-def _tree(skeleton: Skeleton) -> _Tree:
-    """Read the names; in a generated Rigify rig only deform bones count, joined past the bones that move them."""
-    names = skeleton.names
-    if all(_COUNTED.search(name) for name in names):
-        names = tuple(_COUNTED.sub("", name) for name in names)
-    words = {j: parse_name(name) for j, name in enumerate(names)}
-    deform = {name.removeprefix("DEF-"): j for j, name in enumerate(names) if name.startswith("DEF-")}
-    if len(deform) < 10:
-        return _Tree(names, skeleton.parents, words)
-    parents = skeleton.parents.copy()
-    for j in deform.values():
-        while parents[j] >= 0 and (parents[j] == j or not names[parents[j]].startswith("DEF-")):
-            above = deform.get(names[parents[j]].removeprefix("ORG-"), j)
-            parents[j] = above if above != j else skeleton.parents[parents[j]]
-    note = "This is a generated Rigify rig, whose controls move the bones; keys on the bones themselves have no effect."
-    return _Tree(names, parents, {j: words[j] for j in deform.values()}, (note,))
+def _first_sides(tree: Tree, structure: Structure) -> tuple[dict[str, str], list[str]]:
+    """Return which side the first of each pair of limbs is: as named, else as the body faces; none where unknown."""
+    votes = {kind: sum((tree.words[j].side == "Left") - (tree.words[j].side == "Right") for j in tree.subtree(first[0]))
+             - sum((tree.words[j].side == "Left") - (tree.words[j].side == "Right") for j in tree.subtree(second[0]))
+             for kind, limbs in structure.limbs.items() for first, second in [limbs.lines]}
+    faces = facing(tree.places, _by_place(tree, structure))
+    if any(votes.values()):
+        total = sum(votes.values())
+        crossed = [kind for kind, vote in votes.items() if vote * total < 0]
+        notes = [f"Left and right in the names of the {kind.lower()}s cross the others': left to the names."
+                 for kind in crossed]
+        named = {kind: vote or total for kind, vote in votes.items()}
+        return {kind: "Left" if vote > 0 else "Right" for kind, vote in named.items() if vote}, notes
+    if abs(faces) >= _PLAIN:
+        return dict.fromkeys(votes, "Left" if faces > 0 else "Right"), []
+    return {}, ["Neither names nor feet, knees, elbows or thumbs tell left from right: arms and legs were left out. "
+                "Pair one by hand."] if votes else []
 
 
-def _named(tree: _Tree, words: dict[str, list[str]]) -> dict[str, int]:
-    """Find hips, head and limbs by a scheme's words; the joint nearest to the top wins."""
+def _by_place(tree: Tree, structure: Structure) -> dict[str, int]:
+    """Return limbs and fingers as geometry alone has them, the first of each pair as left."""
     joints: dict[str, int] = {}
-    wanted = [(role, None, role) for role in ("Hips", "Head")]
-    wanted += [(f"{side}{role}", side, role) for side in SIDES for role in LIMBS]
-    for key, side, role in wanted:
-        for word in words[role]:
-            fits = [j for j, (s, base, digits) in tree.words.items()
-                    if s == side and word in (base, base + digits) and j not in joints.values()]
-            if fits:
-                joints[key] = tree.highest(fits)
-                break
+    for kind, limbs in structure.limbs.items():
+        for side, line in zip(SIDES, limbs.lines, strict=True):
+            segments = segment_arm(tree, line) if kind == "Arm" else segment_leg(tree, line)
+            joints |= {side + role: j for role, j in segments.items()}
+            if "Hand" in segments:
+                fingers = find_fingers(tree, segments["Hand"], None, preset("general"))
+                joints |= {side + role: j for role, j in fingers.items()}
     return joints
 
 
-def _consistent(tree: _Tree, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
-    """Drop limb joints that do not hang below the joint before them, as feet that are IK controls do not."""
-    kept, notes = dict(joints), []
+def _sides(tree: Tree, structure: Structure, first: dict[str, str]) -> dict[int, str | None]:
+    """Return each joint's side: its name's, else that of the limb which it belongs to."""
+    sides = {j: name.side for j, name in tree.words.items()}
+    for kind, limbs in structure.limbs.items():
+        for side, line in zip((first.get(kind), _OTHER.get(first.get(kind, ""))), limbs.lines, strict=True):
+            for j in tree.subtree(line[0]):
+                sides[j] = sides[j] or side
+    return sides
+
+
+def _limbs(tree: Tree, structure: Structure, first: dict[str, str], named: Named | None
+           ) -> tuple[dict[str, int], dict[str, float]]:
+    """Put limbs together from names and places, with the confidence of each role."""
+    joints: dict[str, int] = {}
+    confidence: dict[str, float] = {}
+    for kind in _LIMB_ROLES:
+        limbs = structure.limbs.get(kind)
+        for side in SIDES:
+            line = None
+            if limbs is not None and kind in first:
+                line = limbs.lines[0 if first[kind] == side else 1]
+            limb = named.limbs[side, kind] if named else {}
+            found, sure = _limb(tree, kind, line, limb, named)
+            joints |= {side + role: j for role, j in found.items()}
+            confidence |= {side + role: value for role, value in sure.items()}
+    return joints, confidence
+
+
+def _limb(tree: Tree, kind: str, line: tuple[int, ...] | None, limb: dict[str, int], named: Named | None
+          ) -> tuple[dict[str, int], dict[str, float]]:
+    """Complete one limb's named joints by place; without any, take it by place whole."""
+    segment = segment_arm if kind == "Arm" else segment_leg
+    if not limb:
+        if line is None or _speaks_against(tree, kind, line, named):
+            return {}, {}
+        found = segment(tree, line)
+        return found, dict.fromkeys(found, PLACE)
+    inside = set(tree.subtree(line[0])) if line else set(limb.values())
+    words = {j: KNOWN if named and j in named.own and named.scheme != "general" else WORD for j in limb.values()}
+    sure = {role: words[j] if j in inside else 0.8 for role, j in limb.items()}
+    missing = [role for role in (ARM[1:] if kind == "Arm" else LEG[:3]) if role not in limb]
+    if missing and line and set(limb.values()) <= set(line):
+        filled = segment(tree, line, limb)
+        more = {role: filled[role] for role in missing if role in filled and filled[role] not in limb.values()}
+    else:
+        more = _between(tree, limb, missing)
+    order = {role: i for i, role in enumerate(_LIMB_ROLES[kind])}
+    complete = dict(sorted({**limb, **more}.items(), key=lambda item: order[item[0]]))
+    return complete, {**sure, **dict.fromkeys(more, PLACE)}
+
+
+def _between(tree: Tree, limb: dict[str, int], missing: list[str]) -> dict[str, int]:
+    """Take the only joint between two known ones of a limb."""
+    ends = {"LowerArm": ("UpperArm", "Hand"), "LowerLeg": ("UpperLeg", "Foot")}
+    found = {}
+    for role in missing:
+        if role in ends and set(ends[role]) <= limb.keys():
+            between = tree.between(limb[ends[role][0]], limb[ends[role][1]])
+            if len(between) == 1:
+                found[role] = between[0]
+    return found
+
+
+def _speaks_against(tree: Tree, kind: str, line: tuple[int, ...], named: Named | None) -> bool:
+    """Say whether names say that a line is another limb."""
+    other = "Leg" if kind == "Arm" else "Arm"
+    others = {j for side in SIDES for j in (named.limbs[side, other].values() if named else ())}
+    return bool(others & set(line))
+
+
+def _controls(tree: Tree, named: Named, joints: dict[str, int]) -> list[str]:
+    """Note limb joints that are named but hang elsewhere, as feet that are IK controls do."""
+    notes = []
+    words = preset(named.scheme)
     for side in SIDES:
-        for limb in (LIMBS[:4], LIMBS[4:]):
-            above = None
-            for role in limb:
-                joint = kept.get(side + role)
-                if joint is None:
+        for kind in (ARM, LEG):
+            for above, role in pairwise(kind):
+                if side + role in joints or side + above not in joints:
                     continue
-                if above is not None and not tree.below(above, joint):
-                    del kept[side + role]
-                    notes.append(f"'{tree.names[joint]}' is not below '{tree.names[above]}', as a control "
-                                 "is: left out.")
-                else:
-                    above = joint
-    return kept, notes
+                astray = [j for word in words[role] for j, exact in tree.spelt.get(word, ())
+                          if exact and tree.words[j].side == side and j not in joints.values()
+                          and not tree.below(joints[side + above], j) and not tree.below(j, joints[side + above])]
+                notes += [f"'{tree.names[j]}' is not below '{tree.names[joints[side + above]]}', as a control is: "
+                          "left out." for j in astray[:1]]
+    return notes
 
 
-def _true_sides(skeleton: Skeleton, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
+def _true_sides(tree: Tree, joints: dict[str, int], confidence: dict[str, float]
+                ) -> tuple[dict[str, int], dict[str, float], list[str]]:
     """Exchange left and right where the toes show that the names are meant from the viewer's side."""
-    needed = [side + role for side in SIDES for role in ("UpperLeg", "Foot", "Toes")]
-    if any(role not in joints for role in needed):
-        return joints, []
-    place = rest_pose(skeleton)[0]
-    at = {role: place[joints[role]] for role in needed}
-    forward = sum(at[side + "Toes"] - at[side + "Foot"] for side in SIDES)
-    up = sum(at[side + "UpperLeg"] - at[side + "Foot"] for side in SIDES)
-    left = at["LeftUpperLeg"] - at["RightUpperLeg"]
-    lengths = np.linalg.norm(forward) * np.linalg.norm(up) * np.linalg.norm(left)
-    if np.dot(np.cross(up, forward), left) >= -0.25 * lengths:
-        return joints, []
-    other = {"Left": "Right", "Right": "Left"}
-    swapped = {re.sub("^(Left|Right)", lambda m: other[m.group()], role): joint for role, joint in joints.items()}
-    return swapped, ["The toes show that 'left' in the names is the character's right: sides exchanged."]
+    signs = cues(tree.places, joints)
+    if signs.get("foot", 0.0) > -1.5 or sum(signs.values()) > -1.5:
+        return joints, confidence, []
+
+    def swap(role: str) -> str:
+        return re.sub("^(Left|Right)", lambda m: _OTHER[m.group()], role)
+
+    note = "The toes show that 'left' in the names is the character's right: sides exchanged."
+    return {swap(role): j for role, j in joints.items()}, {swap(role): c for role, c in confidence.items()}, [note]
 
 
-def _fingers(tree: _Tree, words: dict[str, list[str]], joints: dict[str, int]) -> dict[str, int]:
-    """Find up to three joints of each finger below its hand, outwards."""
-    fingers: dict[str, int] = {}
-    for side in SIDES:
-        hand = joints.get(side + "Hand")
-        if hand is None:
-            continue
-        for finger in FINGERS:
-            fits = [j for j, (_, base, digits) in tree.words.items()
-                    if {base, base + digits} & set(words[finger]) and tree.below(hand, j)]
-            fits.sort(key=tree.depth)
-            fingers.update({f"{side}{finger}{i + 1}": j for i, j in enumerate(fits[:3])})
-    return fingers
+def _of_hand(role: str, confidence: dict[str, float]) -> float | None:
+    """Return the confidence of the hand that a finger belongs to."""
+    side = next((side for side in SIDES if role.startswith(side)), "")
+    return confidence.get(side + "Hand") if side else None
 
 
-def _meeting(tree: _Tree, joints: list[int]) -> int:
-    """Return the lowest joint that carries all of the joints; −1 where there is none."""
-    paths = [(path_down(tree.parents, -1, j) or ()) for j in joints]
-    common = -1
-    for level in zip(*paths, strict=False):
-        if len(set(level)) > 1:
-            break
-        common = level[0]
-    return common
-
-
-def _arms(joints: dict[str, int]) -> list[int]:
-    """Return the first joint of each arm."""
-    firsts = [[joints[side + role] for role in LIMBS[:4] if side + role in joints] for side in SIDES]
-    return [first[0] for first in firsts if first]
-
-
-def _head_by_spine(tree: _Tree, joints: dict[str, int]) -> dict[str, int]:
-    """Take the last joint called spine or neck above the shoulders as the head, as in Rigify."""
-    arms = _arms(joints)
-    chest = _meeting(tree, arms) if len(arms) == 2 else -1
-    fits = [j for j, (side, base, _) in tree.words.items()
-            if side is None and base in ("spine", "neck") and chest >= 0 and tree.below(chest, j)]
-    return {"Head": max(fits, key=tree.depth)} if fits else {}
-
-
-def _hips(tree: _Tree, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
-    """Keep the named hips where they carry legs and head; otherwise take the joint that does."""
-    carried = [joints[role] for role in ("LeftUpperLeg", "RightUpperLeg", "Head") if role in joints]
-    meeting = _meeting(tree, carried) if len(carried) >= 2 else -1
-    named = joints.get("Hips")
-    if meeting < 0 or named == meeting or (named is not None and tree.below(named, meeting)):
-        return joints, []
-    note = [] if named is None else [f"'{tree.names[named]}' does not carry both legs and the head; "
-                                     f"'{tree.names[meeting]}' does and is taken as the hips."]
-    return {**joints, "Hips": meeting}, note
-
-
-def _trunk(tree: _Tree, joints: dict[str, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the joints of spine and neck between hips and head; they part where the arms begin."""
-    hips, head, arms = joints.get("Hips"), joints.get("Head"), _arms(joints)
-    if hips is None or (head is None and not arms):
-        return (), ()
-    upper = [*arms, head] if head is not None else arms
-    chest = _meeting(tree, upper) if len(upper) > 1 else int(tree.parents[upper[0]])
-    spine = path_down(tree.parents, hips, chest) or ()
-    neck = path_down(tree.parents, chest, head) if head is not None else ()
-    return spine, (neck or ())[:-1]
+def _why_nothing(tree: Tree, structure: Structure) -> list[str]:
+    """Say why places revealed nothing."""
+    if tree.size < 1e-6:
+        return []
+    return [f"Its bones show no body with arms or legs: {reason}." for reason in structure.notes[:1]]
