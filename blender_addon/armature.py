@@ -29,7 +29,8 @@ class Channels:
 
     bone: str
     property: str
-    """"location", "rotation_quaternion", "rotation_euler" or "rotation_axis_angle"."""
+    """"location", "scale", "rotation_quaternion", "rotation_euler", "rotation_axis_angle" or a custom property as
+    '["IK_FK"]', whose keys hold until the next."""
     values: np.ndarray
     """One row a frame, shape (T, 3 or 4); a single row where the value never changes, shape (1, …)."""
     locked: tuple[int, ...] = ()
@@ -46,17 +47,25 @@ def skeleton_of(armature: bpy.types.Object, root: str | None = None) -> Skeleton
     top = root or max((b for b in bones if not b.parent), key=lambda b: len(b.children_recursive)).name
     if top not in names:
         raise AddonError(f"No bone '{top}' in '{armature.name}'. Bones: {', '.join(names)}.")
+    parents = np.array([names.index(bone.parent.name) if bone.parent else -1 for bone in bones])
+    return skeleton_from(armature, names, parents, np.array(_rest_matrices(armature, bones, top), float), top)
+
+
+def skeleton_from(armature: bpy.types.Object, names: list[str], parents: np.ndarray, rest: np.ndarray, root: str
+                  ) -> Skeleton:
+    """Return bones, parents before children, as a Skeleton that stands in the world.
+
+    rest: their matrices in armature space, (J, 4, 4).
+    """
     turn, scale = placement(armature)
-    rest = np.array(_rest_matrices(armature, bones, top), float)
     turns = rest[:, :3, :3] / np.linalg.norm(rest[:, :3, :3], axis=1, keepdims=True)
     world = rotation.multiply(turn, rotation.from_matrix(turns))
     heads = rotation.rotate(turn, rest[:, :3, 3] * scale)
-    parents = np.array([names.index(bone.parent.name) if bone.parent else -1 for bone in bones])
     orphans = (parents < 0)[:, None]
     above = np.where(orphans, rotation.IDENTITY, world[parents])
     offsets = rotation.rotate(rotation.inverse(above), heads - np.where(orphans, 0.0, heads[parents]))
     local = rotation.multiply(rotation.inverse(above), world)
-    return Skeleton(tuple(names), parents, offsets, local, names.index(top))
+    return Skeleton(tuple(names), parents, offsets, local, names.index(root))
 
 
 def placement(armature: bpy.types.Object) -> tuple[np.ndarray, float]:

@@ -23,10 +23,9 @@ sys.path[:] = [str(PACKAGE.parent), *(path for path in sys.path if Path(path or 
 import bpy
 
 from blender_addon import demo_rig, files, preview
-from blender_addon.armature import skeleton_of
 from blender_addon.bake import BakeOptions
 from blender_addon.errors import AddonError
-from blender_addon.transfer import Choices, Transfer, transfer
+from blender_addon.transfer import Choices, Transfer, skeleton_for, transfer
 from retarget import Motion, RetargetError
 from retarget.files import read_motion
 from retarget.mapping import BoneMap, guess
@@ -72,7 +71,7 @@ def map_bones(rig: str, motion: str, armature: str | None = None) -> dict:
     """Guess which joint of the motion drives which bone of the rig."""
     source = read_motion(motion).skeleton
     files.open_rig(Path(rig))
-    target = skeleton_of(files.find_armature(Path(rig), armature))
+    target = skeleton_for(files.find_armature(Path(rig), armature))
     guessed = guess(source, target)
     return {"pairs": [asdict(pair) for pair in guessed.pairs], "notes": list(guessed.notes),
             **unmapped(guessed, source.names, target.names)}

@@ -7,8 +7,8 @@ import numpy as np
 
 from .armature import Channels
 
-LINEAR = 1
-"""Blender's number for linear interpolation between keys."""
+CONSTANT, LINEAR = 0, 1
+"""Blender's numbers for no interpolation between keys, and for a linear one."""
 AUTO_CLAMPED = 4
 """Blender's number for handles that it places itself, should the user turn the keys into Bézier ones."""
 
@@ -34,13 +34,14 @@ def write_keys(bag: object, channel: Channels, frames: np.ndarray) -> int:
     Neither `update` nor a handle's place is needed: the keys are in order, linear curves have no handles, and Blender
     places them when a key is edited. `co_ui` takes the handles along, so that they do not lie at the origin.
     """
-    path = f'pose.bones["{bpy.utils.escape_identifier(channel.bone)}"].{channel.property}'
+    custom = channel.property.startswith("[")
+    path = f'pose.bones["{bpy.utils.escape_identifier(channel.bone)}"]{"" if custom else "."}{channel.property}'
     group = bag.groups.get(channel.bone) or bag.groups.new(channel.bone)
     count, columns = channel.values.shape
     keys = np.empty((columns, count, 2), np.float32)
     keys[..., 0] = frames[:count]
     keys[..., 1] = channel.values.T
-    linear, clamped = np.full(count, LINEAR, np.uint8), np.full(count, AUTO_CLAMPED, np.uint8)
+    between, clamped = np.full(count, CONSTANT if custom else LINEAR, np.uint8), np.full(count, AUTO_CLAMPED, np.uint8)
     written = [index for index in range(columns) if index not in channel.locked]
     for index in written:
         curve = bag.fcurves.new(path, index=index)
@@ -48,7 +49,7 @@ def write_keys(bag: object, channel: Channels, frames: np.ndarray) -> int:
         points = curve.keyframe_points
         points.add(count)
         points.foreach_set("co_ui", keys[index].ravel())
-        points.foreach_set("interpolation", linear)
+        points.foreach_set("interpolation", between)
         points.foreach_set("handle_left_type", clamped)
         points.foreach_set("handle_right_type", clamped)
     return count * len(written)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import bpy
 import numpy as np
 
-from retarget import Motion
+from retarget import Motion, Skeleton
 from retarget.mapping import BoneMap, guess
 from retarget.solve import Options, retarget
 
 from .armature import Channels, channels_of, skeleton_of
 from .bake import Baked, BakeOptions, check_writable, moved_joints, timed, write
-from .errors import AddonError
+from .controls import Controlled, Limbs, control_channels
+from .deform import deform_skeleton, is_control_rig
+from .following import Following, measure
 from .locks import respect
 
 
@@ -26,7 +27,7 @@ class Choices:
     bake: BakeOptions = field(default_factory=BakeOptions)
     bone_map: BoneMap | None = None
     """Which joint drives which bone; guessed if not given."""
-    limbs: Literal["auto", "fk", "ik"] = "auto"
+    limbs: Limbs = "auto"
     """Which controls of a control rig move arms and legs."""
 
 
@@ -41,6 +42,10 @@ class Performance:
     """What drives what."""
     notes: tuple[str, ...]
     """What does not move, and what locks and limits cost."""
+    on_rig: Motion
+    """The motion of the bones that the map names."""
+    followed: dict[str, bool] = field(default_factory=dict)
+    """Bones of a control rig that should follow its controls; see `controls.Controlled`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Transfer:
     baked: Baked
     bone_map: BoneMap
     notes: tuple[str, ...]
+    following: Following | None = None
+    """How well a control rig follows its keys."""
 
     @property
     def action(self) -> bpy.types.Action:
@@ -62,29 +69,31 @@ def transfer(armature: bpy.types.Object, motion: Motion, name: str, choices: Cho
     choices = choices or Choices()
     shown = perform(armature, motion, choices)
     baked = write(armature, shown.channels, shown.frames, name, choices.bake)
-    return Transfer(baked, shown.bone_map, shown.notes + baked.notes)
+    if not shown.followed or choices.bake.nla:
+        return Transfer(baked, shown.bone_map, shown.notes + baked.notes)
+    following = measure(armature, shown.on_rig, shown.frames, shown.followed)
+    return Transfer(baked, shown.bone_map, shown.notes + baked.notes + following.notes, following)
 
 
 def perform(armature: bpy.types.Object, motion: Motion, choices: Choices) -> Performance:
     """Retarget the motion onto the armature, in memory. Raise AddonError, RetargetError."""
     check_writable(armature)
-    skeleton = skeleton_of(armature)
-    bone_map = choices.bone_map or guess(motion.skeleton, skeleton)
+    skeleton = skeleton_for(armature)
+    given = choices.bone_map
+    bone_map = given.fitted(motion.skeleton, skeleton) if given else guess(motion.skeleton, skeleton)
     hips = next((pair.target for pair in bone_map.pairs if pair.role == "Hips"), None)
     if hips in skeleton.names:
-        skeleton = skeleton_of(armature, hips)
+        skeleton = skeleton_for(armature, hips)
     on_rig, frames = timed(retarget(motion, skeleton, bone_map, choices.retarget), choices.bake)
-    driven = {pair.target for pair in bone_map.pairs}
-    _check_free(armature, driven)
-    channels, notes = respect(armature, channels_of(armature, on_rig, driven | moved_joints(on_rig)))
-    return Performance(channels, frames, bone_map, bone_map.notes + notes)
+    bones = {pair.target for pair in bone_map.pairs} | moved_joints(on_rig)
+    if is_control_rig(armature):
+        solved = control_channels(armature, on_rig, bones, choices.limbs)
+    else:
+        solved = Controlled(channels_of(armature, on_rig, bones))
+    channels, notes = respect(armature, solved.channels)
+    return Performance(channels, frames, bone_map, bone_map.notes + solved.notes + notes, on_rig, solved.followed)
 
 
-def _check_free(armature: bpy.types.Object, bones: set[str]) -> None:
-    """Raise AddonError where most of the bones follow controls, so that keys on them would have no effect."""
-    held = [name for name in sorted(bones) if any(
-        constraint.type == "COPY_TRANSFORMS" and constraint.influence > 0.5 and not constraint.mute
-        for constraint in armature.pose.bones[name].constraints)]
-    if len(held) > len(bones) / 2:
-        raise AddonError(f"'{armature.name}' moves by its controls: keys on {', '.join(held[:3])}, … would have no "
-                         "effect. Choose an armature whose bones are free, such as a Rigify rig's metarig.")
+def skeleton_for(armature: bpy.types.Object, root: str | None = None) -> Skeleton:
+    """Return the skeleton that a motion is put on, whose bones a bone map names; of control rigs the deform bones."""
+    return deform_skeleton(armature, root) if is_control_rig(armature) else skeleton_of(armature, root)
