@@ -1,14 +1,12 @@
-"""The buttons: read what the scene says, call, report."""
+"""The buttons about jobs and the backend: read what the scene says, call, report."""
 
 import uuid
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty
+from bpy.props import BoolProperty, FloatProperty
 
-from retarget import RetargetError
-
-from . import pins, session, takes, tracking, watcher
+from . import pins, session, tracking, watcher
 from .backend import Access
 from .errors import AddonError
 from .preferences import access
@@ -108,81 +106,6 @@ class SFV_OT_simulate(Job, bpy.types.Operator):
             return {"CANCELLED"}
 
 
-class SFV_OT_retarget(bpy.types.Operator):
-    """Bake the motion onto the target as a new Action; the Actions it has are kept"""
-
-    bl_idname = "sfv.retarget"
-    bl_label = "Retarget"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    take: EnumProperty(name="Motion", options={"SKIP_SAVE"},
-                       items=[("CHOSEN", "Chosen", "The one chosen in the panel"), ("capture", "Captured", ""),
-                              ("simulate", "Simulated", "")])
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        held = context.scene.sfv
-        if not (held.captured.motion or held.simulated.motion):
-            cls.poll_message_set("Capture a motion first")
-        elif held.target is None:
-            cls.poll_message_set("Choose a target armature")
-        return bool(held.target and (held.captured.motion or held.simulated.motion))
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = context.scene
-        try:
-            made = takes.bake_take(scene, scene.sfv.take if self.take == "CHOSEN" else self.take)
-        except (AddonError, RetargetError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        tracking.set_notes(made.notes)
-        self.report({"INFO"}, takes.describe(made))
-        return {"FINISHED"}
-
-
-class Pinning:
-    """What the buttons about pins have in common."""
-
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        held = context.scene.sfv
-        if not (held.captured.motion and held.target):
-            cls.poll_message_set("Capture a motion and choose its target first")
-            return False
-        return True
-
-
-class SFV_OT_pin_pose(Pinning, bpy.types.Operator):
-    """Keep the pose that the target has at this frame: Refine fits the captured motion around it"""
-
-    bl_idname = "sfv.pin_pose"
-    bl_label = "Pin Pose"
-
-    selected: BoolProperty(name="Selected Bones", options={"SKIP_SAVE"},
-                           description="Pin the selected bones only; the others follow the video as before")
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.report({"INFO"}, pins.pin(context.scene, self.selected))
-            return {"FINISHED"}
-        except (AddonError, RetargetError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-
-
-class SFV_OT_clear_pins(Pinning, bpy.types.Operator):
-    """Forget all pins; Refine then gives back the motion as it was captured"""
-
-    bl_idname = "sfv.clear_pins"
-    bl_label = "Clear Pins"
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        pins.store(context.scene, [])
-        return {"FINISHED"}
-
-
 class SFV_OT_refine(Job, bpy.types.Operator):
     """Solve the captured motion again around the pins, keep them exactly, and bake it onto the target"""
 
@@ -277,8 +200,7 @@ class SFV_OT_open(bpy.types.Operator):
         return bpy.ops.wm.path_open(filepath=self.path)
 
 
-CLASSES = (SFV_OT_capture, SFV_OT_simulate, SFV_OT_retarget, SFV_OT_pin_pose, SFV_OT_clear_pins, SFV_OT_refine,
-           SFV_OT_cancel, SFV_OT_resume, SFV_OT_start_backend,
+CLASSES = (SFV_OT_capture, SFV_OT_simulate, SFV_OT_refine, SFV_OT_cancel, SFV_OT_resume, SFV_OT_start_backend,
            SFV_OT_test_backend, SFV_OT_open)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

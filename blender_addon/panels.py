@@ -41,10 +41,6 @@ class SFV_PT_main(Sidebar, bpy.types.Panel):
         column = layout.column()
         column.label(text="Target Armature")
         column.prop(held, "target", text="", icon="ARMATURE_DATA")
-        column.prop(held, "first_frame")
-        if held.captured.motion and held.simulated.motion:
-            column.row().prop(held, "take", expand=True)
-        column.operator("sfv.retarget", icon="ACTION")
         layout.separator()
         column = layout.column()
         column.prop(held, "minutes")

@@ -11,12 +11,14 @@ import numpy as np
 from retarget import Motion, rotation
 from retarget.back import Pose, pose_back
 from retarget.kinematics import local_rotations
-from retarget.mapping import BoneMap, guess
+from retarget.mapping import BoneMap
 from retarget.motion import Skeleton
 
-from .armature import placement, skeleton_of
+from . import maps
+from .armature import placement
 from .bake import check_writable, scene_fps
 from .errors import AddonError
+from .transfer import skeleton_for
 
 FORMAT_VERSION = 1
 BETWEEN = 1e-3
@@ -32,7 +34,7 @@ def pin(scene: bpy.types.Scene, selected: bool) -> str:
     check_writable(target)
     motion = Motion.load(scene.sfv.captured.motion)
     frames = motion_frames(scene, motion)
-    bone_map = guess(motion.skeleton, skeleton_of(target))
+    bone_map = maps.mapped(scene, motion.skeleton, target)
     bones = _chosen(target, bone_map) if selected else None
     for frame in frames:
         entry = _entry(target, motion, frame, bone_map, bones)
@@ -59,11 +61,14 @@ def document(scene: bpy.types.Scene) -> dict[str, Any]:
 
 def motion_frames(scene: bpy.types.Scene, motion: Motion) -> list[int]:
     """Return the frame of the motion that the scene shows, or the two that it lies between."""
-    now = (scene.frame_current_final - scene.sfv.first_frame) / scene_fps(scene) * motion.fps
+    choices = scene.sfv.retarget
+    rate = 1.0 if choices.every_frame else motion.fps / scene_fps(scene)
+    first = choices.range_start if choices.use_range else 0
+    now = (scene.frame_current_final - scene.sfv.first_frame) * rate + first
     if not -BETWEEN <= now <= len(motion) - 1 + BETWEEN:
-        last = scene.sfv.first_frame + motion.duration * scene_fps(scene)
+        last = scene.sfv.first_frame + (len(motion) - 1 - first) / rate
         raise AddonError(f"Frame {scene.frame_current} is outside of the captured motion, which lasts from "
-                         f"{scene.sfv.first_frame} to {last:.0f}. Go to a frame of it.")
+                         f"{scene.sfv.first_frame - first / rate:.0f} to {last:.0f}. Go to a frame of it.")
     near = round(now)
     return [near] if abs(now - near) <= BETWEEN else [int(now), int(now) + 1]
 
@@ -103,7 +108,7 @@ def _entry(target: bpy.types.Object, motion: Motion, frame: int, bone_map: BoneM
            ) -> dict[str, Any]:
     """Return the target's pose as a pin of one frame of the motion."""
     hips = next((pair.target for pair in bone_map.pairs if pair.role == "Hips"), None)
-    rig = skeleton_of(target, hips)
+    rig = skeleton_for(target, hips)
     pose = pose_back(motion.slice(frame, frame + 1), rig, bone_map, shown_pose(target, rig))
     names, root = motion.skeleton.names, motion.skeleton.names[motion.skeleton.root]
     if bones is None:

@@ -6,14 +6,10 @@ from typing import Any
 
 import bpy
 
-from retarget import Motion
-
-from . import pins
-from .bake import BakeOptions, scene_fps
-from .errors import AddonError
-from .transfer import Choices, Transfer, transfer
-
-WORDS = {"capture": "captured", "simulate": "simulated"}
+from . import maps, pins, sources
+from .retargeting import bake_source
+from .sources import WORDS
+from .transfer import Transfer
 
 
 def take_of(scene: bpy.types.Scene, kind: str) -> bpy.types.PropertyGroup:
@@ -30,25 +26,12 @@ def store(scene: bpy.types.Scene, kind: str, job: str, files: dict[str, str]) ->
     take.report = files.get("report.html", "")
     if kind == "capture":
         pins.store(scene, [])
-    scene.sfv.take = kind
+    scene.sfv.retarget.source = kind
 
 
 def bake_take(scene: bpy.types.Scene, kind: str) -> Transfer:
-    """Bake a take onto the scene's target as a new Action. Raise AddonError, RetargetError."""
-    take, target = take_of(scene, kind), scene.sfv.target
-    if not take.motion:
-        raise AddonError(f"There is no {WORDS[kind]} motion yet. {kind.capitalize()} first.")
-    if target is None:
-        raise AddonError("No target is chosen. Choose the armature that shall move.")
-    name = f"SFV {WORDS[kind]} {take.name}".strip()
-    return transfer(target, Motion.load(take.motion), name,
-                    Choices(bake=BakeOptions(scene.sfv.first_frame, fps=scene_fps(scene))))
-
-
-def describe(made: Transfer) -> str:
-    """Return one line on what was baked."""
-    first, last = made.action.frame_range
-    return f"{made.action.name}: {len(made.bone_map.pairs)} bones, frames {first:.0f} to {last:.0f}"
+    """Bake a take onto the scene's target as the panel's choices say. Raise AddonError, RetargetError."""
+    return bake_source(scene, sources.chosen(scene, kind), maps.chosen_target(scene))
 
 
 def snapshot(scene: bpy.types.Scene) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import bpy
 
 from retarget import RetargetError
 
-from . import takes
+from . import retargeting, takes
 from .client import ENDED
 from .errors import AddonError
 
@@ -145,7 +145,7 @@ def _bake(scene: bpy.types.Scene, kind: str) -> str:
         return f"The result could not be baked: {type(error).__name__}: {error}"
     bpy.ops.ed.undo_push(message=f"Bake {made.action.name}")
     set_notes(made.notes)
-    return takes.describe(made)
+    return retargeting.describe(made)
 
 
 def set_notes(found: tuple[str, ...]) -> None:

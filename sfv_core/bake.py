@@ -62,8 +62,8 @@ def guess_map(motion: Path, rig: Path, progress: Progress = no_progress, armatur
 
 def solver_options(config: RetargetConfig) -> dict[str, Any]:
     """Return the fields of retarget.solve.Options."""
-    return {"stride": config.stride, "root": config.root.replace("-", " "), "lock_feet": config.lock_feet,
-            "reach_hands": config.hands, "reference_frame": config.reference_frame}
+    return {"stride": config.stride, "root": config.root.replace("-", " "), "feet": config.feet,
+            "hands": config.hands, "reference_frame": config.reference_frame}
 
 
 def make_demo_rig(out: Path, body: Path = STANDIN, progress: Progress = no_progress) -> dict[str, Any]:

@@ -102,10 +102,11 @@ class RetargetConfig:
     """Way over the ground, as a share of what the target's size gives: 1 keeps the steps' proportions."""
     root: Literal["travel", "in-place", "off"] = "travel"
     """Whether the hips travel, keep their place over the ground, or keep their rest place altogether."""
-    lock_feet: bool = True
-    """Hold feet still while they touch the ground, bending the legs."""
+    feet: Literal["follow", "lock", "off"] = "follow"
+    """Feet go where the source's are, bending the legs; or are also held absolutely still while they touch the ground;
+    or are left where the legs' turns put them."""
     hands: Literal["off", "body", "floor"] = "off"
-    """Bring the hands to where the source's are, bending the arms: seen from the chest, or from the floor."""
+    """Bring the hands to where the source's are, bending the arms: seen from the shoulders, or on the floor."""
     reference_frame: Annotated[int, Range(0, 10**9)] | None = None
     """Frame of the motion, from 0, to take as its rest pose; its own rest pose if not given."""
 

@@ -82,7 +82,7 @@ def and_simulates_as_a_second_action(scene) -> None:
     assert bpy.ops.sfv.simulate(wait=True) == {"FINISHED"}
     assert scene.sfv.target.animation_data.action.name == "SFV simulated walk"
     assert bpy.data.actions["SFV captured walk"].use_fake_user
-    assert bpy.ops.sfv.retarget(take="capture") == {"FINISHED"}
+    assert bpy.ops.sfv.retarget(source="capture") == {"FINISHED"}
     assert scene.sfv.target.animation_data.action.name.startswith("SFV captured walk")
 
 

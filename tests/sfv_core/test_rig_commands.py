@@ -133,11 +133,11 @@ def test_a_wrong_span_is_refused_wherever_it_comes_from(text):
 
 def test_the_same_settings_are_options_json_and_job():
     config = read_settings(parser().parse_args(["bake", "m.npz", "r.glb", "-o", "o.blend", "--reduce", "0.5", "--root",
-                                                "in-place", "--no-lock-feet", "--hands", "floor", "--nla"]), BakeConfig)
-    assert config == BakeConfig(reduce=0.5, root="in-place", lock_feet=False, hands="floor", nla=True)
+                                                "in-place", "--feet", "off", "--hands", "floor", "--nla"]), BakeConfig)
+    assert config == BakeConfig(reduce=0.5, root="in-place", feet="off", hands="floor", nla=True)
     assert parse(JobConfig, {"bake": to_json(config)}).bake == config
     options = parser().parse_args(["run", "v.mp4", "-o", "d", "--bake-reduce", "0.5", "--bake-root", "in-place",
-                                   "--no-bake-lock-feet", "--bake-hands", "floor", "--bake-nla", "--no-hands"])
+                                   "--bake-feet", "off", "--bake-hands", "floor", "--bake-nla", "--no-hands"])
     assert read_settings(options, BakeConfig, "bake-") == config and options.hands is False
 
 
