@@ -11,7 +11,7 @@ from .kinematics import local_rotations, world_poses
 from .mapping import BoneMap
 from .motion import Motion, Skeleton
 from .rest import facing_between, scale_between
-from .solve import _bodies, retarget
+from .solve import bodies_of, retarget
 
 _UNTURNED = 1e-4
 """Turn in rad and shift in m below which a bone counts as where the motion put it."""
@@ -34,7 +34,7 @@ def pose_back(frame: Motion, target: Skeleton, bone_map: BoneMap, posed: Pose) -
     were left alone, keep its rotations. Exact where one joint drives one bone; of spines and necks of different
     length the ends are exact. target: as `retarget` is given it, its root the bone that the hips drive.
     """
-    ours, theirs = _bodies(frame.skeleton, target, bone_map)
+    ours, theirs = bodies_of(frame.skeleton, target, bone_map)
     facing = facing_between(ours, theirs)
     baked = retarget(frame, target, bone_map)
     _, world_baked = world_poses(baked)

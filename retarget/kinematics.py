@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from . import rotation
@@ -30,6 +32,22 @@ def forward(skeleton: Skeleton, root_pos: np.ndarray, rotations: np.ndarray) -> 
 def world_poses(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
     """Return the motion's world joint positions (T, J, 3) m and rotations (T, J, 4)."""
     return forward(motion.skeleton, motion.root_pos, motion.rotations)
+
+
+def world_turns(motion: Motion, joints: Iterable[int]) -> dict[int, np.ndarray]:
+    """Return the world rotations (T, 4) of some joints and of all that carry them, by joint."""
+    parents = motion.skeleton.parents
+    needed: set[int] = set()
+    for joint in joints:
+        while joint >= 0 and joint not in needed:
+            needed.add(int(joint))
+            joint = int(parents[joint])
+    order = sorted(needed)
+    local = dict(zip(order, np.ascontiguousarray(np.swapaxes(motion.rotations[:, order], 0, 1)), strict=True))
+    turns: dict[int, np.ndarray] = {}
+    for j in order:
+        turns[j] = local[j] if parents[j] < 0 else rotation.multiply(turns[int(parents[j])], local[j])
+    return turns
 
 
 def rest_pose(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ from .roles import FINGERS, SIDES, path_down
 _LIMBS = (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot"))
 _STANDING = (-0.02, 0.15)
 """Range of the lowest joint's height over z = 0, in hip heights, in which a body stands on z = 0."""
+_KNUCKLE = (0.6, 1.3)
+"""Distance of a knuckle from the wrist, as a share of the middle finger's, along the palm."""
 _SPLAYED = float(np.radians(15.0))
 """Splay of a leg at rest, in rad, from which on its foot may have been rolled with it."""
 _TILTED = float(np.radians(20.0))
@@ -69,6 +71,11 @@ class Body:
         return None if self.left is None else np.stack([self.left, np.cross(self.up, self.left), self.up], axis=-1)
 
     @cached_property
+    def axes(self) -> np.ndarray:
+        """Columns left, backward, up in the world, (3, 3); the world's own where no pair of sides is mapped."""
+        return np.eye(3) if self.frame is None else self.frame
+
+    @cached_property
     def hip_height(self) -> float:
         """Height in m of the hips over the lowest mapped joint when the legs are straight; over any without feet."""
         leg = ("UpperLeg", "LowerLeg", "Foot")
@@ -103,6 +110,10 @@ class Body:
     def path(self, ancestor: int, joint: int) -> tuple[int, ...] | None:
         """Return the joints from below one joint down to another; None where the one is not above the other."""
         return path_down(self.skeleton.parents, ancestor, joint)
+
+    def between(self, ancestor: int, joint: int) -> tuple[int, ...]:
+        """Return the joints between two of which the one carries the other."""
+        return (self.path(ancestor, joint) or ())[:-1]
 
     def mean(self, role: str) -> np.ndarray | None:
         """Return the mean rest position of the role's joints of both sides."""
@@ -173,12 +184,51 @@ def alignments(source: Body, target: Body, facing: np.ndarray) -> dict[int, np.n
                     turn = rotation.between(theirs, rotation.rotate(facing, ours))
                 align(turn, side + role)
             if limb[-1] == "Hand":
+                palm = _palm(source, side), _palm(target, side)
+                if palm[0] is not None and palm[1] is not None:
+                    turn = rotation.from_matrix(rotation.to_matrix(facing) @ palm[0] @ palm[1].T)
                 align(turn, side + "Hand")
                 for finger in FINGERS:
                     _align_finger(source, target, facing, side + finger, turn, align)
         roll = rotation.multiply(rotation.multiply(facing, _foot_roll(source, side)), rotation.inverse(facing))
         align(rotation.multiply(roll, rotation.inverse(_foot_roll(target, side))), side + "Foot", side + "Toes")
     return aligned
+
+
+def _palm(body: Body, side: str) -> np.ndarray | None:
+    """Return the palm's axes at rest, along the middle finger, across the knuckles, and out of it, (3, 3) columns.
+
+    None where the fingers that tell are not mapped. Across is from the index's knuckle to the outermost one that the
+    body has, mapped or not.
+    """
+    roles = [f"{side}{name}" for name in ("Hand", "Middle1", "Index1")]
+    if any(role not in body.roles for role in roles):
+        return None
+    hand, middle, index = (body.pose[0][body.roles[role]] for role in roles)
+    length = float(np.linalg.norm(middle - hand))
+    along = (middle - hand) / max(length, 1e-9)
+    knuckles = body.pose[0][_knuckles(body, body.roles[roles[0]], along, length)] - index
+    knuckles = np.append(knuckles, [middle - index], axis=0)
+    outer = knuckles[np.argmax(knuckles @ (middle - index))]
+    across = outer - np.dot(outer, along) * along
+    width = float(np.linalg.norm(across))
+    if width < 1e-6 or length < 1e-6:
+        return None
+    return np.stack([along, across / width, np.cross(along, across / width)], axis=1)
+
+
+def _knuckles(body: Body, hand: int, along: np.ndarray, length: float) -> list[int]:
+    """Return the first joint below the hand of each finger that lies about as far out as the middle one's."""
+    found, parents = [], body.skeleton.parents
+    for joint in np.flatnonzero(parents == hand).tolist():
+        while (body.pose[0][joint] - body.pose[0][hand]) @ along < _KNUCKLE[0] * length:
+            below = np.flatnonzero(parents == joint)
+            if not len(below):
+                break
+            joint = int(below[0])
+        if _KNUCKLE[0] * length <= (body.pose[0][joint] - body.pose[0][hand]) @ along <= _KNUCKLE[1] * length:
+            found.append(joint)
+    return found
 
 
 def _align_finger(source: Body, target: Body, facing: np.ndarray, finger: str, hand: np.ndarray,

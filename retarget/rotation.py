@@ -24,6 +24,18 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return product
 
 
+def right_matrix(b: np.ndarray) -> np.ndarray:
+    """Return the matrix (4, 4) that composes with one fixed rotation: `a @ right_matrix(b)` is `multiply(a, b)`."""
+    w, x, y, z = np.asarray(b, float)
+    return np.array([[w, x, y, z], [-x, w, -z, y], [-y, z, w, -x], [-z, -y, x, w]])
+
+
+def left_matrix(a: np.ndarray) -> np.ndarray:
+    """Return the matrix (4, 4) that is composed with one fixed rotation: `b @ left_matrix(a)` is `multiply(a, b)`."""
+    w, x, y, z = np.asarray(a, float)
+    return np.array([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]])
+
+
 def inverse(q: np.ndarray) -> np.ndarray:
     """Invert unit quaternions (..., 4)."""
     return np.asarray(q, float) * np.array([1.0, -1.0, -1.0, -1.0])

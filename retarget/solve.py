@@ -1,9 +1,11 @@
 """Motion on one skeleton → the same motion on another: rest-pose-compensated transfer of world rotations.
 
+    source in the world → turns since rest → chains spread, limbs aligned → feet, hands and twist → local rotations
+
 How far each source joint has turned in the world since its rest pose, which does not depend on how its axes lie, is
 applied to the target's rest pose. Limbs that rest in another direction, as in an A-pose against a T-pose, are first
 brought to the source's; spines of different length share the turn by arc length; the hips' path is scaled about the
-floor by the ratio of hip heights.
+floor by the ratio of hip heights; feet go where the source's are at the target's size (feet.py).
 
 The floor is z = 0, before and after, wherever a skeleton rests: BVH files and glTF rigs rest with their hips at the
 origin or below the floor that they walk on.
@@ -17,11 +19,16 @@ from typing import Literal
 import numpy as np
 
 from . import rotation
-from .kinematics import rest_pose, world_poses
+from .chains import Turns, chain_joints, is_twist, share_twist, spread_neck, spread_spine
+from .errors import RetargetError
+from .feet import Feet, Size, size_between
+from .hands import Hands
+from .kinematics import rest_pose, world_turns
 from .mapping import BoneMap
 from .motion import Motion, Skeleton
-from .rest import Body, alignments, chain_end, chain_fractions, facing_between, scale_between
-from .roles import SPINE
+from .posing import Posing
+from .reference import standing
+from .rest import Body, alignments, facing_between
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,11 @@ class Options:
     """Way of the target's hips over the ground, as a share of what its size gives: 1 keeps the steps' proportions."""
     root: Literal["travel", "in place", "off"] = "travel"
     """Whether the hips travel, keep their place over the ground, or keep their rest place altogether."""
-    lock_feet: bool = True
-    """Hold feet still while they touch the ground, bending the legs."""
-    reach_hands: Literal["off", "body", "floor"] = "off"
-    """Bring the hands to where the source's are, bending the arms: seen from the chest, or from the floor."""
+    feet: Literal["follow", "lock", "off"] = "follow"
+    """Feet go where the source's are, bending the legs; or are also held absolutely still while they touch the ground;
+    or are left where the legs' turns put them."""
+    hands: Literal["off", "body", "floor"] = "off"
+    """Bring the hands to where the source's are, bending the arms: seen from the shoulders, or on the floor."""
     reference_frame: int | None = None
     """Frame of the source to take as its rest pose; None: its rest pose, or the best frame if that is no body."""
 
@@ -46,23 +54,26 @@ def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Optio
     Bones without a pair keep their rest pose in their parent's frame. Raise RetargetError where the map does not fit.
     """
     options = options or Options()
+    _check(options)
     bone_map.check(motion.skeleton, target)
-    ours, theirs = _bodies(motion.skeleton, target, bone_map)
+    ours, theirs = bodies_of(motion.skeleton, target, bone_map)
+    motion = standing(motion, ours, theirs, options.reference_frame)
+    ours = replace(ours, skeleton=motion.skeleton)
     facing = facing_between(ours, theirs)
-    positions, world = world_poses(motion)
+    source = Posing(motion.skeleton, motion.skeleton.root, motion.root_pos,
+                    world_turns(motion, {*ours.joints, *chain_joints(ours)}))
+    size = size_between(ours, theirs, source.place(ours.hips), options.stride)
+    posing = Posing(target, theirs.hips, size.of(source.place(ours.hips)) @ theirs.axes.T,
+                    _driven(ours, theirs, source, facing, bone_map))
+    _plant(motion, source, posing, (ours, theirs), size, options)
+    share_twist(theirs, posing)
+    rotations = posing.local(len(motion))
+    return replace(motion, skeleton=replace(target, root=theirs.hips), root_pos=_rooted(posing, theirs, options),
+                   rotations=rotations, confidence=_confidence(motion, ours, theirs),
+                   contacts=_contacts(motion, ours, theirs))
 
-    delta = _deltas(ours, world, facing)
-    driven = {bone: delta[joint] for joint, bone in zip(ours.joints, theirs.joints, strict=True)}
-    driven.update(_spine(ours, theirs, delta))
-    driven.update(_neck(ours, theirs, delta))
-    aligned = alignments(ours, theirs, facing)
-    rotations = _local_rotations(theirs, driven, aligned, len(motion))
-    root_pos = _root_path(positions[:, ours.hips], ours, theirs, facing, options)
-    return replace(motion, skeleton=replace(target, root=theirs.hips), root_pos=root_pos, rotations=rotations,
-                   confidence=_confidence(motion, ours, theirs), contacts=_contacts(motion, ours, theirs))
 
-
-def _bodies(source: Skeleton, target: Skeleton, bone_map: BoneMap) -> tuple[Body, Body]:
+def bodies_of(source: Skeleton, target: Skeleton, bone_map: BoneMap) -> tuple[Body, Body]:
     """Look at both skeletons through the map; without a pair called Hips the pair of the source's root leads."""
     pairs = bone_map.pairs
     leading = next((p for p in pairs if p.role == "Hips"), None)
@@ -76,95 +87,68 @@ def _bodies(source: Skeleton, target: Skeleton, bone_map: BoneMap) -> tuple[Body
     return bodies[0], bodies[1]
 
 
-def _deltas(body: Body, world: np.ndarray, facing: np.ndarray) -> dict[int, np.ndarray]:
-    """Return by joint how far it has turned since its rest, seen from the target. world: (T, J, 4) → (T, 4) each."""
-    turn = np.swapaxes(world, 0, 1)
-    left = facing
-    right = rotation.multiply(rotation.inverse(body.pose[1]), rotation.inverse(facing))
-    delta = rotation.multiply(rotation.multiply(left, turn), right[:, None])
-    return dict(enumerate(delta))
+def _check(options: Options) -> None:
+    """Raise RetargetError where a choice makes no sense."""
+    if not np.isfinite(options.stride) or options.stride < 0:
+        raise RetargetError(f"The stride must be a number from 0 on; it is {options.stride}. 1 keeps the steps as "
+                            "they are.")
 
 
-def _spine(ours: Body, theirs: Body, delta: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Spread the turn of a spine over one with another number of bones."""
-    ends = [_top_of_spine(body) for body in (ours, theirs)]
-    if ends[0] is None or ends[1] is None:
-        return {}
-    chains = [ours.path(ours.hips, ends[0]), theirs.path(theirs.hips, ends[1])]
-    if not chains[0] or not chains[1] or len(chains[0]) == len(chains[1]):
-        return {}
-    along = [chain_fractions(body, chain, chain_end(body, chain[-1]))
-             for body, chain in zip((ours, theirs), chains, strict=True) if chain]
-    knots = [delta[ours.hips], *(delta[j] for j in chains[0])]
-    spread = _spread(np.concatenate([[0.0], along[0]]), knots, along[1])
-    spread[-1] = knots[-1]
-    return dict(zip(chains[1], spread, strict=True))
+def _driven(ours: Body, theirs: Body, source: Posing, facing: np.ndarray, bone_map: BoneMap) -> Turns:
+    """Return the world rotations that the map gives the target's bones, by bone, before feet and hands."""
+    aligned = alignments(ours, theirs, facing)
+    rest_ours, rest_theirs = ours.pose[1], theirs.pose[1]
+
+    def since_rest(joint: int, base: np.ndarray) -> np.ndarray:
+        """Return (facing · turn since rest · facing⁻¹ · base), (T, 4): one matrix for all that never changes."""
+        fixed = rotation.multiply(rotation.inverse(rotation.multiply(facing, rest_ours[joint])), base)
+        return source.turn(joint) @ (rotation.left_matrix(facing) @ rotation.right_matrix(fixed))
+
+    chain = {joint: since_rest(joint, rotation.IDENTITY) for joint in chain_joints(ours)}
+    driven = {bone: turn @ rotation.right_matrix(rest_theirs[bone]) for spread in (spread_spine, spread_neck)
+              for bone, turn in spread(ours, theirs, chain).items()}
+    for pair, joint, bone in zip(bone_map.pairs, ours.joints, theirs.joints, strict=True):
+        if bone in driven or (is_twist(pair.role) and joint in _limbs(ours)):
+            continue
+        base = rotation.multiply(_alignment_of(theirs, aligned, bone), rest_theirs[bone])
+        driven[bone] = since_rest(joint, base)
+    return driven
 
 
-def _neck(ours: Body, theirs: Body, delta: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Spread the turn between chest and head over a neck with another number of bones."""
-    tops = [_top_of_spine(body) for body in (ours, theirs)]
-    heads = [body.roles.get("Head") for body in (ours, theirs)]
-    if tops[0] is None or tops[1] is None or heads[0] is None or heads[1] is None:
-        return {}
-    chains = [ours.path(tops[0], heads[0]), theirs.path(tops[1], heads[1])]
-    if not chains[0] or not chains[1] or len(chains[0]) == len(chains[1]):
-        return {}
-    (*neck, head), bones = chains[0], chains[1][:-1]
-    if not bones:
-        return {}
-    along = chain_fractions(theirs, bones, theirs.pose[0][chains[1][-1]])
-    if not neck:
-        share = np.arange(1, len(bones) + 1) / (len(bones) + 1)
-        spread = _spread(np.array([0.0, 1.0]), [delta[tops[0]], delta[head]], share)
-    else:
-        knots = chain_fractions(ours, tuple(neck), ours.pose[0][head])
-        spread = _spread(np.concatenate([[0.0], knots]), [delta[tops[0]], *(delta[j] for j in neck)], along)
-    return dict(zip(bones, spread, strict=True))
+def _limbs(body: Body) -> set[int]:
+    """Return the joints of all roles but those of twist bones: a twist bone that one of them drives gets a share."""
+    return {joint for role, joint in body.roles.items() if not is_twist(role)}
 
 
-def _top_of_spine(body: Body) -> int | None:
-    """Return the highest joint of the map's spine."""
-    spine = [body.roles[role] for role in SPINE if role in body.roles]
-    return max(spine, default=None)
+def _alignment_of(body: Body, aligned: dict[int, np.ndarray], bone: int) -> np.ndarray:
+    """Return the alignment of a bone: its own, or that of the limb that carries a bone without a part of its own."""
+    parts = _limbs(body)
+    while bone >= 0:
+        if bone in aligned or bone in parts:
+            return aligned.get(bone, rotation.IDENTITY)
+        bone = int(body.skeleton.parents[bone])
+    return rotation.IDENTITY
 
 
-def _spread(knots: np.ndarray, turns: list[np.ndarray], places: np.ndarray) -> list[np.ndarray]:
-    """Interpolate rotations (T, 4) given at ascending knots at other places, by slerp."""
-    spread = []
-    for place in places:
-        low = int(np.clip(np.searchsorted(knots, place, side="right") - 1, 0, len(knots) - 2))
-        way = knots[low + 1] - knots[low]
-        share = 1.0 if way < 1e-9 else float(np.clip((place - knots[low]) / way, 0.0, 1.0))
-        spread.append(rotation.slerp(turns[low], turns[low + 1], share))
-    return spread
+def _plant(motion: Motion, source: Posing, posing: Posing, bodies: tuple[Body, Body], size: Size, options: Options
+           ) -> None:
+    """Bring feet and hands where they belong."""
+    known = None if motion.contacts is None else motion.contacts > 0.5
+    if options.feet != "off":
+        Feet(source, posing, bodies, size, motion.fps, options.feet == "lock").plant(known)
+    if options.hands != "off":
+        Hands(source, posing, bodies, size, options.hands).place()
 
 
-def _local_rotations(body: Body, driven: dict[int, np.ndarray], aligned: dict[int, np.ndarray],
-                     frames: int) -> np.ndarray:
-    """Return the rotations in the parents' frames that give the driven bones their world turn, (T, J, 4)."""
-    skeleton, rest = body.skeleton, body.pose[1]
-    local = np.repeat(skeleton.rest_rotations[:, None], frames, axis=1)
-    world: dict[int, np.ndarray] = {-1: rotation.IDENTITY}
-    for j, parent in enumerate(skeleton.parents):
-        if j in driven:
-            base = rotation.multiply(aligned[j], rest[j]) if j in aligned else rest[j]
-            world[j] = rotation.multiply(driven[j], base)
-            local[j] = rotation.continuous(rotation.multiply(rotation.inverse(world[parent]), world[j]))
-        else:
-            world[j] = rotation.multiply(world[parent], skeleton.rest_rotations[j])
-    return np.ascontiguousarray(np.swapaxes(local, 0, 1))
-
-
-def _root_path(path: np.ndarray, ours: Body, theirs: Body, facing: np.ndarray, options: Options) -> np.ndarray:
-    """Scale the hips' path about the floor and turn it to the target's facing. (T, 3) m → (T, 3) m."""
+def _rooted(posing: Posing, theirs: Body, options: Options) -> np.ndarray:
+    """Return the hips' path as the options want it, (T, 3) m; the pose stays."""
+    path = posing.root_pos
     if options.root == "off":
         return np.tile(rest_pose(theirs.skeleton)[0][theirs.hips], (len(path), 1))
-    root = rotation.rotate(facing, path * scale_between(ours, theirs))
-    height = np.outer(root @ theirs.up, theirs.up)
-    level = root - height
-    stride = 0.0 if options.root == "in place" else options.stride
-    return root if stride == 1.0 else height + level[0] + stride * (level - level[0])
+    if options.root == "in place":
+        height = np.outer(path @ theirs.up, theirs.up)
+        return height + (path - height)[0]
+    return path
 
 
 def _confidence(motion: Motion, ours: Body, theirs: Body) -> np.ndarray | None:

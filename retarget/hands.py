@@ -1,0 +1,76 @@
+"""Hands where the source's hands are, at the target's size: arms that reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from . import rotation
+from .feet import Size
+from .ik import reach
+from .posing import Posing
+from .rest import Body
+from .roles import SIDES
+
+_NEAR, _FAR = 0.12, 0.35
+"""Height of a hand, in hip heights, up to which it goes to its place over the floor, and from which on it is free."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What brings a motion's hands to their places on another body."""
+
+    source: Posing
+    target: Posing
+    bodies: tuple[Body, Body]
+    size: Size
+    seen_from: Literal["body", "floor"]
+    """Places relative to the shoulders, at the arms' size; or, near the floor, on it, at the body's size."""
+
+    def place(self) -> None:
+        """Turn the arms so that the hands are at their goals; the hands keep their directions."""
+        roles = [side + part for side in SIDES for part in ("UpperArm", "LowerArm", "Hand")]
+        if any(role not in body.roles for role in roles for body in self.bodies):
+            return
+        goals = [self._goal(side) for side in SIDES]
+        for side, goal in zip(SIDES, goals, strict=True):
+            self._bend(side, goal)
+
+    def _goal(self, side: str) -> np.ndarray:
+        """Return where a hand shall be in the target's world, (T, 3) m."""
+        ours, theirs = self.bodies
+        hand = self.source.place(ours.roles[f"{side}Hand"])
+        if self.seen_from == "body":
+            seen = (hand - _shoulders(ours, self.source)) @ ours.axes * (_arm(theirs) / _arm(ours))
+            return _shoulders(theirs, self.target) + seen @ theirs.axes.T
+        goal, own = self.size.of(hand), self.target.place(theirs.roles[f"{side}Hand"]) @ theirs.axes
+        share = np.clip((goal[:, 2] / theirs.hip_height - _NEAR) / (_FAR - _NEAR), 0.0, 1.0)[:, None]
+        free = share * share * (3.0 - 2.0 * share)
+        return (goal + free * (own - goal)) @ theirs.axes.T
+
+    def _bend(self, side: str, goal: np.ndarray) -> None:
+        body = self.bodies[1]
+        upper, lower, hand = (body.roles[side + part] for part in ("UpperArm", "LowerArm", "Hand"))
+        shoulder, elbow, wrist = (self.target.place(joint) for joint in (upper, lower, hand))
+        place, turn = body.pose
+        hinge = np.cross(place[lower] - place[upper], -body.axes[:, 1])
+        hinge = rotation.rotate(rotation.inverse(turn[upper]), hinge / max(float(np.linalg.norm(hinge)), 1e-9))
+        turns = reach(shoulder, elbow, wrist, goal, rotation.rotate(self.target.turn(upper), hinge))
+        self.target.driven[hand] = self.target.turn(hand)
+        self.target.turn_more((lower, *body.between(lower, hand)), turns[1])
+        self.target.turn_more((upper, *body.between(upper, lower)), turns[0])
+
+
+def _shoulders(body: Body, posing: Posing) -> np.ndarray:
+    """Return the middle between the shoulders, (T, 3) m."""
+    return sum(posing.place(body.roles[f"{side}UpperArm"]) for side in SIDES) / len(SIDES)
+
+
+def _arm(body: Body) -> float:
+    """Return the mean length of the arms in m."""
+    place = body.pose[0]
+    ways = [place[body.roles[side + b]] - place[body.roles[side + a]] for side in SIDES
+            for a, b in (("UpperArm", "LowerArm"), ("LowerArm", "Hand"))]
+    return max(float(np.linalg.norm(ways, axis=1).sum()) / len(SIDES), 1e-9)
