@@ -120,17 +120,19 @@ def _apply(scene: bpy.types.Scene) -> None:
 
 
 def _get(bone: bpy.types.PoseBone, path: str) -> Any:
-    return bone[path[2:-2]] if path.startswith("[") else getattr(bone, path)
+    """Return the value of a channel; paths of custom properties are written ["name"]."""
+    return bone[bpy.utils.unescape_identifier(path[2:-2])] if path.startswith("[") else getattr(bone, path)
 
 
 def _set(bone: bpy.types.PoseBone, path: str, value: Any) -> None:
-    """Give a channel its value; a custom property keeps its type."""
-    if not path.startswith("["):
+    """Give a channel its value, a single one or a list of as many as it has; a custom property keeps its type."""
+    before = _get(bone, path)
+    if isinstance(before, bool | int | float):
+        value = type(before)(value[0] if isinstance(value, list) else value)
+    if path.startswith("["):
+        bone[bpy.utils.unescape_identifier(path[2:-2])] = value
+    else:
         setattr(bone, path, value)
-        return
-    before = bone[path[2:-2]]
-    value = value[0] if isinstance(value, list) and not hasattr(before, "__len__") else value
-    bone[path[2:-2]] = type(before)(value) if isinstance(before, bool | int | float) else value
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import sys
 
 import bpy
+import control_rigs
 import numpy as np
 import pytest
 import rigs
@@ -207,3 +208,34 @@ def test_a_target_that_is_deleted_ends_the_preview_quietly(target):
     bpy.context.scene.frame_set(12)
     bpy.ops.sfv.preview()
     assert not live.running()
+
+
+def test_a_control_rig_shows_the_motion_and_gets_its_switches_back(tmp_path):
+    armature = control_rigs.opened(control_rigs.generate("human", tmp_path / "rig.blend"))
+    rigs.walk_in_place().save(tmp_path / "motion.npz")
+    scene = bpy.context.scene
+    scene.sfv.target, scene.sfv.captured.motion, scene.render.fps = armature, str(tmp_path / "motion.npz"), 30
+    scene.frame_set(1)
+
+    def switches() -> dict:
+        return {bone.name: ({name: value for name, value in bone.items() if isinstance(value, int | float | str)},
+                            bone.ik_stretch) for bone in armature.pose.bones}
+
+    def legs() -> np.ndarray:
+        bpy.context.view_layer.update()
+        bones = armature.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones
+        return np.array([bones[name].matrix.translation for name in ("DEF-foot.L", "DEF-foot.R")])
+
+    before, rest, data = switches(), legs(), state(armature)[1]
+    bpy.ops.sfv.preview()
+    moved = []
+    for frame in (8, 24):
+        scene.frame_set(frame)
+        moved.append(legs())
+    assert np.abs(moved[0] - moved[1]).max() > 0.1 and state(armature)[1] == data
+    bpy.ops.sfv.preview()
+    assert switches() == before
+    np.testing.assert_allclose(legs(), rest, atol=1e-5)
+    bpy.ops.sfv.retarget()
+    scene.frame_set(8)
+    np.testing.assert_allclose(legs(), moved[0], atol=1e-3)
