@@ -9,7 +9,7 @@ _LASTS = (0.4, 0.08)
 """Speed in m/s and height in m below which a contact begins, and up to which it lasts, for hips 0.9 m above the
 floor; heights count from the point's own lowest. Two thresholds, so that a contact does not flicker."""
 _HIPS = 0.9
-_LOWEST = 2.0
+LOWEST = 2.0
 """Percentile of a point's height that counts as the ground under it."""
 _SHORTEST_S, _GAP_S = 0.1, 0.07
 """Shorter contacts are none, shorter gaps are bridged, in s."""
@@ -25,7 +25,7 @@ def touching(places: np.ndarray, fps: float, hip_height: float) -> np.ndarray:
         return np.zeros(places.shape[:2], bool)
     size = hip_height / _HIPS
     speed = np.linalg.norm(np.gradient(places, 1.0 / fps, axis=0), axis=-1) / size
-    height = (places[..., 2] - np.percentile(places[..., 2], _LOWEST, axis=0)) / size
+    height = (places[..., 2] - np.percentile(places[..., 2], LOWEST, axis=0)) / size
     begins, lasts = ((speed < v) & (height < h) for v, h in (_BEGINS, _LASTS))
     out = np.zeros(lasts.shape, bool)
     for point in range(lasts.shape[1]):

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from . import rotation
-from .contact import SLIDES, held, runs, touching
+from .contact import LOWEST, SLIDES, held, runs, touching
 from .ik import reach
 from .posing import Posing
 from .rest import Body, scale_between
@@ -92,10 +92,10 @@ class Leg:
         return rotation.rotate(rotation.inverse(turn[foot]), np.stack([heel, way]))
 
     @cached_property
-    def heights(self) -> np.ndarray:
-        """Heights of these points at rest over the floor in m, (P,); 0 where the body does not rest on it."""
+    def heights(self) -> np.ndarray | None:
+        """Heights of these points at rest over the floor in m, (P,); None where the body does not rest on it."""
         if self.body.sole is None:
-            return np.zeros(len(self.offsets))
+            return None
         place, turn = self.body.pose
         foot = self.joint("Foot")
         return (place[foot] + rotation.rotate(turn[foot], self.offsets)) @ self.body.up
@@ -157,10 +157,11 @@ class Feet:
         ankle, points = self.size.of(ankle), self.size.of(points)
         arms = rotation.rotate(self.target.turn(theirs.joint("Foot"))[:, None], theirs.offsets) @ theirs.body.axes
         touches = self._touches(ours, points, given)
-        clear = (points[..., 2] - ours.heights * self.size.scale).min(axis=1)
+        soles = self._soles(ours, theirs, points)
+        clear = (points[..., 2] - soles[0]).min(axis=1)
         aside = (theirs.aside - self.size.scale * ours.aside) * self._left(touches.any(axis=1))
         goal = points[:, -1] - arms[:, -1]
-        goal[:, 2] = clear - (arms[..., 2] - theirs.heights).min(axis=1)
+        goal[:, 2] = clear - (arms[..., 2] - soles[1]).min(axis=1)
         followed = np.concatenate([goal[:, :2] - ankle[:, :2], np.zeros((len(goal), 1))], axis=1)
         goal[:, :2] += aside
         wanted = np.zeros_like(points[..., :2]) if self.locked else points[..., :2]
@@ -168,6 +169,18 @@ class Feet:
         goal[:, :2] += held((goal[:, None] + arms)[..., :2], wanted, touches, self.fps, slides)
         near = 1.0 - _rising((clear / hip_height - _NEAR) / (_FAR - _NEAR))
         return Step(goal, followed, touches.any(axis=1), np.where(touches.any(axis=1), 1.0, near))
+
+    def _soles(self, ours: Leg, theirs: Leg, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the heights over the floor, at the target's size, at which the feet's points stand, (P,) m each.
+
+        Where a body does not rest on the floor, the source's lowest heights tell, if it comes near the floor at all.
+        """
+        if ours.heights is not None:
+            own = ours.heights * self.size.scale
+        else:
+            lowest = float(np.percentile(points[..., 2].min(axis=1), LOWEST))
+            own = np.full(points.shape[1], lowest if abs(lowest) < _NEAR * self.bodies[1].hip_height else 0.0)
+        return own, own if theirs.heights is None else theirs.heights
 
     def _touches(self, leg: Leg, points: np.ndarray, given: np.ndarray | None) -> np.ndarray:
         """Return when heel and ball touch the ground, (T, P) bool."""
