@@ -33,6 +33,7 @@ bench:     ## Every figure that the project claims
 	$(CORE) -m benchmarks.extremities
 	$(CORE) -m benchmarks.refine
 	$(CORE) -m benchmarks.physics
+	$(CORE) -m benchmarks.bone_maps
 	$(CORE) -m benchmarks.write_keys
 
 examples:  ## Render the example clips anew

@@ -7,6 +7,8 @@ import numpy as np
 SIDES = ("Left", "Right")
 _SCALES = {"foot": (0.05, 3.0), "knee": (0.02, 1.5), "elbow": (0.03, 1.0), "thumb": (0.1, 1.5), "spine": (0.3, 4.0)}
 """Of each cue: how far forward, in lengths of its limb, is plain, and how much it counts."""
+_STRONG = ("foot", "thumb", "spine")
+"""Cues of which one is enough; bends count only where knees and elbows agree."""
 
 
 def body_up(place: np.ndarray, joints: dict[str, int]) -> np.ndarray:
@@ -25,7 +27,11 @@ def facing(place: np.ndarray, joints: dict[str, int]) -> float:
 
     place: (J, 3) rest positions in m; joints: role → joint.
     """
-    return float(np.clip(sum(cues(place, joints).values()) / 3.0, -1.0, 1.0))
+    signs = cues(place, joints)
+    total = sum(signs.values())
+    strong = [sign * total > 0 for cue, sign in signs.items() if cue in _STRONG and abs(sign) >= 1.0]
+    bends = [signs.get(cue, 0.0) * total > 0 for cue in ("knee", "elbow")]
+    return float(np.clip(total / 3.0, -1.0, 1.0)) if all(strong or bends) else 0.0
 
 
 def cues(place: np.ndarray, joints: dict[str, int]) -> dict[str, float]:
@@ -39,8 +45,8 @@ def cues(place: np.ndarray, joints: dict[str, int]) -> dict[str, float]:
     found = {}
     for cue, way in ways.items():
         values = [value @ forward for side in SIDES if (value := way(place, joints, side)) is not None]
-        if values:
-            found[cue] = float(np.mean(values))
+        if values:  # sides that contradict each other say nothing
+            found[cue] = float(np.mean(values)) if min(values) * max(values) > 0 else 0.0
     spine = _level_spine(place, joints, up)
     if spine is not None:
         found["spine"] = float(spine @ forward)

@@ -91,12 +91,12 @@ def _lines(tree: Tree, joint: int) -> list[list[int]]:
 
 
 def _thumb(tree: Tree, hand: int, lines: list[list[int]]) -> int | None:
-    """Return which line is the thumb: it starts nearest to the wrist and points away from the rest."""
+    """Return which line is the thumb: it ends nearest to the wrist and points away from the rest."""
     ways = np.array([tree.places[line[-1]] - tree.places[line[0]] for line in lines])
     ways = ways / np.linalg.norm(ways, axis=1, keepdims=True).clip(1e-9)
-    starts = np.array([np.linalg.norm(tree.places[line[0]] - tree.places[hand]) for line in lines])
+    tips = np.array([np.linalg.norm(tree.places[line[-1]] - tree.places[hand]) for line in lines])
     apart = np.array([1.0 - ways[i] @ _unit(np.delete(ways, i, axis=0).sum(axis=0)) for i in range(len(lines))])
-    score = apart + 1.0 - starts / max(starts.max(), 1e-9)
+    score = apart + 2.0 - 2.0 * tips / max(tips.max(), 1e-9)
     order = np.argsort(-score)
     return int(order[0]) if score[order[0]] > score[order[1]] + 0.05 else None
 

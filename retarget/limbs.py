@@ -38,16 +38,16 @@ def segment_arm(tree: Tree, line: tuple[int, ...], fixed: dict[str, int] | None 
     for upper, lower, hand in _triples(line, fixed, ARM[1:]):
         rest = tree.length(line[hand:]) / max(tree.length(line[lower : hand + 1]), 1e-9)
         cost = _cost(tree, line, upper, lower, hand, free=1) + max(0.0, rest - 0.9) * 2.0
-        cost -= 0.5 * (len(tree.children[line[hand]]) > 2)
+        cost -= 0.25 * min(len(tree.children[line[hand]]) - 1, 2)
         if upper > 0:
-            collar = tree.length(line[upper - 1 : upper + 1]) / max(tree.length(line[upper : lower + 1]), 1e-9)
-            cost += max(0.0, collar - 0.7) * 2.0
+            collar = tree.length(line[: upper + 1]) / max(tree.length(line[upper : lower + 1]), 1e-9)
+            cost += max(0.0, collar - 1.0) - 0.2
         choices.append((cost, upper, lower, hand))
     if not choices:
         return dict(zip(ARM[1:], line, strict=False)) if not fixed else {}
     _, upper, lower, hand = min(choices)
     chosen = {"UpperArm": line[upper], "LowerArm": line[lower], "Hand": line[hand]}
-    return ({"Shoulder": line[upper - 1]} if upper else {}) | chosen
+    return ({"Shoulder": line[0]} if upper else {}) | chosen
 
 
 def _triples(line: tuple[int, ...], fixed: dict[str, int] | None, roles: tuple[str, ...]
@@ -66,7 +66,8 @@ def _cost(tree: Tree, line: tuple[int, ...], upper: int, lower: int, end: int, f
     straight = [np.linalg.norm(tree.places[half[-1]] - tree.places[half[0]]) for half in halves]
     bent = sum(1.0 - s / length for s, length in zip(straight, lengths, strict=True))
     passed = max(0, upper - free) + (lower - upper - 1) + (end - lower - 1)
-    return abs(np.log(lengths[0] / lengths[1])) + 5.0 * bent + _INSIDE * passed
+    before = max(0.0, tree.length(line[: upper + 1]) / sum(lengths) - 0.4)
+    return abs(np.log(lengths[0] / lengths[1])) + 5.0 * bent + _INSIDE * passed + before
 
 
 def _turn(tree: Tree, before: int, at: int, after: int) -> float:
@@ -77,8 +78,8 @@ def _turn(tree: Tree, before: int, at: int, after: int) -> float:
 
 
 def _distinct(tree: Tree, line: tuple[int, ...], keep: dict[str, int] | None) -> tuple[int, ...]:
-    """Drop joints that lie where the next one lies, as helpers at an end do."""
+    """Drop joints that lie where the one before lies, as helpers at an end do."""
     known = set((keep or {}).values())
     near = 1e-3 * tree.size
-    return tuple(j for j, after in zip(line, (*line[1:], None), strict=True)
-                 if after is None or j in known or np.linalg.norm(tree.places[after] - tree.places[j]) > near)
+    return tuple(j for j, before in zip(line, (None, *line), strict=False)
+                 if before is None or j in known or np.linalg.norm(tree.places[before] - tree.places[j]) > near)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bone_map import BoneMap, Pair
 from .motion import Skeleton
 from .roles import FINGERS, LIMBS, SIDES, SPINE, Roles, find_roles
+from .tree import counting
 
 __all__ = ["BoneMap", "Pair", "guess"]
 
@@ -57,11 +58,12 @@ def _namesakes(source: Skeleton, target: Skeleton, pairs: list[Pair], here: Role
     match |= {source.index(p.source): target.index(p.target) for p in pairs
               if "Twist" in p.role and source.index(p.source) not in match}
     taken = {target.index(p.target) for p in pairs}
-    place = {name: j for j, name in enumerate(target.names)}
+    place = {target.names[j]: j for j in counting(target)}
+    free = counting(source) - set(match)
     found: list[Pair] = []
     for j, name in enumerate(source.names):
         bone = place.get(name)
-        if bone is None or j in match or bone in taken:
+        if bone is None or j not in free or bone in taken:
             continue
         above, over = (_nearest(s, k, known) for s, k, known in ((source, j, set(match)), (target, bone, taken)))
         if above >= 0 and match[above] == over:

@@ -227,8 +227,7 @@ def _controls(tree: Tree, named: Named, joints: dict[str, int]) -> list[str]:
 def _true_sides(tree: Tree, joints: dict[str, int], confidence: dict[str, float]
                 ) -> tuple[dict[str, int], dict[str, float], list[str]]:
     """Exchange left and right where the toes show that the names are meant from the viewer's side."""
-    signs = cues(tree.places, joints)
-    if signs.get("foot", 0.0) > -1.5 or sum(signs.values()) > -1.5:
+    if cues(tree.places, joints).get("foot", 0.0) > -1.5 or facing(tree.places, joints) > -0.5:
         return joints, confidence, []
 
     def swap(role: str) -> str:
@@ -246,6 +245,6 @@ def _of_hand(role: str, confidence: dict[str, float]) -> float | None:
 
 def _why_nothing(tree: Tree, structure: Structure) -> list[str]:
     """Say why places revealed nothing."""
-    if tree.size < 1e-6:
+    if tree.size < 1e-6 or structure.limbs:
         return []
     return [f"Its bones show no body with arms or legs: {reason}." for reason in structure.notes[:1]]

@@ -13,7 +13,7 @@ _LONG = 0.12
 """Least reach of a limb, as a share of the body's size."""
 _MANY = 5
 """So many limbs alike on one joint are no body with sides: tentacles, spokes, a skirt."""
-_SAMPLES = np.array([0.25, 0.5, 0.75, 1.0])
+_SAMPLES = np.array([0.12, 0.25, 0.5, 0.75, 1.0])
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Limbs:
     lines: tuple[tuple[int, ...], tuple[int, ...]]
     """The joints of each from the trunk outwards along its longest way; the first lies on the axis' side."""
     apart: np.ndarray
-    """The way from the second to the first, (3,) m."""
+    """The mean way from the second to the first, (3,) m."""
+    near: np.ndarray
+    """The same where they first lie apart, (3,) m; limbs that cross further out keep their sides."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,13 @@ def find_structure(tree: Tree) -> Structure:
     if axis is None:
         return Structure(notes=(*notes, "no two limbs mirror each other"))
     pairs = [_oriented(pair, axis) for pair in pairs if abs(_unit(pair.apart) @ axis) >= 0.8]
-    options = [(_score(tree, legs, arms, axis), i) for i, (legs, arms) in enumerate(_choices(pairs))]
-    if not options:
-        return Structure(notes=(*notes, "no two limbs mirror each other"))
-    score, best = max(options)
-    if score < 0.5:
+    choices = _choices(pairs)
+    scores = [_score(tree, legs, arms, axis) for legs, arms in choices]
+    if max(scores) < 0.5:
         return Structure(notes=(*notes, "what mirrors each other looks neither like arms nor like legs"))
-    legs, arms = _choices(pairs)[best]
+    whole = [i for i, (legs, arms) in enumerate(choices) if legs and arms and scores[i] > 0.5]
+    best = max(whole or range(len(choices)), key=lambda i: scores[i])
+    legs, arms = choices[best]
     return Structure(arms, legs, (*notes, *_others(tree, pairs, [pair for pair in (legs, arms) if pair])))
 
 
@@ -119,11 +121,11 @@ def _mirrored(tree: Tree, trunk: int, a: int, b: int) -> Limbs | None:
     unlike = np.abs(np.linalg.norm(ours - start, axis=1) - np.linalg.norm(theirs - start, axis=1)).max()
     if sizes.mean() < 0.05 * reach[1] or np.linalg.norm(total) < 0.7 * sizes.mean() or unlike > 0.25 * reach[1]:
         return None
-    return Limbs(trunk, lines, total)
+    return Limbs(trunk, lines, total, apart[int(np.argmax(sizes > 0.3 * sizes.mean()))])
 
 
 def _sampled(points: np.ndarray) -> np.ndarray:
-    """Return the points at even shares of a line's length. (n, 3) m → (4, 3) m."""
+    """Return the points at even shares of a line's length. (n, 3) m → (5, 3) m."""
     way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     return np.stack([np.interp(_SAMPLES * way[-1], way, points[:, i]) for i in range(3)], axis=-1)
 
@@ -145,7 +147,9 @@ def _axis(tree: Tree, pairs: list[Limbs]) -> np.ndarray | None:
 
 def _oriented(pair: Limbs, axis: np.ndarray) -> Limbs:
     """Put the limb on the axis' side first."""
-    return pair if pair.apart @ axis > 0 else Limbs(pair.trunk, (pair.lines[1], pair.lines[0]), -pair.apart)
+    if pair.near @ axis > 0:
+        return pair
+    return Limbs(pair.trunk, (pair.lines[1], pair.lines[0]), -pair.apart, -pair.near)
 
 
 def _choices(pairs: list[Limbs]) -> list[tuple[Limbs | None, Limbs | None]]:

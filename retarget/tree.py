@@ -133,8 +133,8 @@ def read_tree(skeleton: Skeleton) -> Tree:
     names = skeleton.names
     words = {j: read_name(name) for j, name in enumerate(without_common_parts(names))}
     places = rest_pose(skeleton)[0]
-    deform = {name.removeprefix("DEF-"): j for j, name in enumerate(names) if name.startswith("DEF-")}
-    if len(deform) < 10:
+    deform = _deform_bones(skeleton)
+    if not deform:
         return Tree(names, skeleton.parents, places, words)
     parents = skeleton.parents.copy()
     for bare, j in deform.items():
@@ -143,6 +143,17 @@ def read_tree(skeleton: Skeleton) -> Tree:
             parents[j] = _rigify_parent(deform, bare, j)
     counting = {j: words[j] for j in deform.values()}
     return Tree(names, _without_rings(parents, counting), places, counting)
+
+
+def counting(skeleton: Skeleton) -> set[int]:
+    """Return the joints that may be driven: all, or a generated Rigify rig's deform bones."""
+    return set(_deform_bones(skeleton).values()) or set(range(len(skeleton)))
+
+
+def _deform_bones(skeleton: Skeleton) -> dict[str, int]:
+    """Return a generated Rigify rig's deform bones by their names without DEF-; none of any other rig."""
+    deform = {name.removeprefix("DEF-"): j for j, name in enumerate(skeleton.names) if name.startswith("DEF-")}
+    return deform if len(deform) >= 10 else {}
 
 
 def _deform_parent(skeleton: Skeleton, deform: dict[str, int], j: int) -> int:
@@ -160,12 +171,14 @@ def _deform_parent(skeleton: Skeleton, deform: dict[str, int], j: int) -> int:
 def _rigify_parent(deform: dict[str, int], bare: str, j: int) -> int:
     """Return what a deform bone hangs on by Rigify's names, for rigs that lost the bones between; −1 if unknown."""
     word, _, rest = bare.partition(".")
+    spine = sorted(name for name in deform if name.partition(".")[0] == "spine")
+    if word == "spine":
+        return deform[spine[spine.index(bare) - 1]] if spine.index(bare) else -1
     if word not in _RIGIFY:
         return -1
     side = next((part for part in rest.split(".") if part in ("L", "R")), "")
     if word in ("shoulder", "breast"):
-        spine = sorted(name for name in deform if name.startswith("spine."))
-        return deform[spine[min(2, len(spine) - 1)]] if spine else -1
+        return deform[spine[min(3, len(spine) - 1)]] if spine else -1
     above = _RIGIFY_ABOVE[word]
     fits = [name for name in deform if name == above or (name.startswith(f"{above}.") and f".{side}" in name)]
     fits = [name for name in fits if deform[name] != j]

@@ -36,9 +36,12 @@ def _head_by_place(tree: Tree, chest: int, arms: list[int]) -> dict[str, int]:
     if not middle:
         return {}
     line = list(tree.line(max(middle, key=lambda j: tree.reach[j] + tree.length((chest, j)))))
+    while len(line) > 1 and tree.length(line[-2:]) < 1e-3 * tree.size:
+        line.pop()
     face = next((i for i, j in enumerate(line) if len(tree.children[j]) > 1), None)
     if face is not None:
-        return {"Head": line[face]}
+        doubled = face > 0 and tree.length(line[face - 1 : face + 1]) < 1e-3 * tree.size
+        return {"Head": line[face - doubled]}
     if len(line) > 2 and tree.length(line[-2:]) > _TIP * tree.length(line[-3:-1]):
         line = line[:-1]
     return {"Head": line[-1]}
