@@ -17,6 +17,7 @@ from mathutils import Matrix
 from retarget import Motion, kinematics, rotation
 
 from .armature import Channels, placement
+from .deform import held_bones
 from .errors import AddonError
 from .owners import Owners, find_carrier, find_owners, trunk_tops
 from .poles import Limb, goals_of, limbs_by_ik, unstretched
@@ -86,18 +87,20 @@ def control_channels(armature: bpy.types.Object, motion: Motion, bones: set[str]
 
 
 def _parents(armature: bpy.types.Object, motion: Motion, bones: set[str]) -> dict[str, str | None]:
-    """Return the bones that are to move, each with the one of them above it, parents first."""
+    """Return the bones that are to move and those between them and the root, each with its parent, parents first."""
     skeleton = motion.skeleton
     missing = [name for name in skeleton.names if name not in armature.pose.bones]
     if missing:
         raise AddonError(f"The motion is for another rig: '{armature.name}' has no bone {', '.join(missing[:5])}.")
+    wanted = [name in bones for name in skeleton.names]
+    for j in reversed(range(len(skeleton))):
+        if wanted[j] and j != skeleton.root and skeleton.parents[j] >= 0:
+            wanted[skeleton.parents[j]] = True
     parents: dict[str, str | None] = {}
-    above: list[str | None] = []
-    for name, parent in zip(skeleton.names, skeleton.parents, strict=True):
-        up = above[parent] if parent >= 0 else None
-        above.append(name if name in bones else up)
-        if name in bones:
-            parents[name] = up
+    for j, name in enumerate(skeleton.names):
+        if wanted[j]:
+            up = skeleton.parents[j]
+            parents[name] = skeleton.names[up] if up >= 0 and wanted[up] else None
     return parents
 
 
@@ -116,7 +119,8 @@ def _places(armature: bpy.types.Object, motion: Motion, bones: Mapping[str, obje
 def _look(stage: Stage, parents: dict[str, str | None], found: list[Switch]) -> _Rig:
     """Probe with the limbs in FK, then those controls that did nothing with the limbs in IK."""
     stage.set([s for switch in found for s in (switch.fk, *switch.always)])
-    seen = probe(stage, set(parents), lambda name: is_control(name, found))
+    held = held_bones(stage.armature)
+    seen = probe(stage, set(parents), lambda name: is_control(name, found) and name not in held)
     fk = find_owners(stage.armature, seen, parents, seen.controls)
     columns = [seen.bones[name] for name in parents]
     idle = {control for control, row in seen.controls.items() if not seen.moves[row, columns].any()}

@@ -40,6 +40,13 @@ def moves_by_controls(armature: bpy.types.Object, bones: set[str]) -> bool:
     return bool(held & bones)
 
 
+def held_bones(armature: bpy.types.Object) -> set[str]:
+    """Name the deform bones that follow bones of the rig, so that they are no controls, even if they can be turned."""
+    return {name for name in deform_bones(armature) for c in armature.pose.bones[name].constraints
+            if c.type in HOLDING and _active(c)
+            and any(t.target == armature for t in (c.targets if c.type == "ARMATURE" else [c]))}
+
+
 def deform_bones(armature: bpy.types.Object) -> list[str]:
     """Name the bones that carry the mesh: those with Deform set, or, where all have it, those that a mesh uses."""
     bones = armature.data.bones

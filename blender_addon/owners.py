@@ -27,28 +27,43 @@ def find_owners(armature: bpy.types.Object, probe: Probe, parents: Mapping[str, 
                 controls: Iterable[str]) -> Owners:
     """Choose for each bone, of the controls with which its direction turns, the one that moves the fewest bones.
 
-    parents: the bone above each bone, itself among the keys, parents first.
+    parents: the bone above each bone, itself among the keys, parents first. Hidden controls count only for bones that
+    none in sight turns alone, unless those in sight do not make a whole.
     """
-    bones = list(parents)
-    columns = [probe.bones[name] for name in bones]
+    columns = [probe.bones[name] for name in parents]
     cost = {control: _cost(armature, probe, columns, control) for control in controls}
+    shown = {control for control in cost if is_shown(armature.pose.bones[control])}
+    owners = _owners(probe, parents, cost, shown)
+    return owners if not _clash(probe, owners) else _owners(probe, parents, cost, set(cost))
+
+
+def _owners(probe: Probe, parents: Mapping[str, str | None], cost: Mapping[str, tuple], shown: set[str]) -> Owners:
+    """Choose for each bone a control among those shown; among all if that one is not the bone's own."""
+    own: dict[str, str] = {}
     best: dict[str, str] = {}
-    own, along, held = {}, {}, []
+    along, held = {}, []
     for bone, parent in parents.items():
-        fits = [control for control in cost if probe.of(probe.points, control, bone)]
-        if not fits:
-            held.append(bone)
-            continue
         place = probe.rest.shift[probe.bones[bone]]
-        best[bone] = min(fits, key=lambda control: (*cost[control][:-1], _apart(probe, control, place),
-                                                    cost[control][-1]))
-        if best[bone] in own.values() or (parent in best and best[bone] == best[parent]):
-            along[bone] = best[bone]
-        elif parent is not None and _carries_around(probe, parents, best[bone], bone):
-            held.append(bone)
+        fits = [control for control in cost if probe.of(probe.points, control, bone)]
+        ranked = sorted(fits, key=lambda c: (*cost[c][:-1], _apart(probe, c, place), cost[c][-1]))
+        first = [c for c in ranked if c in shown][:1] + ranked[:1]
+        free = [c for c in first if c not in own.values() and c != best.get(parent or "")]
+        alone = [c for c in free if parent is None or not _carries_around(probe, parents, c, bone)]
+        if alone:
+            best[bone] = own[bone] = alone[0]
+        elif first and len(free) < len(first):
+            best[bone] = along[bone] = next(c for c in first if c not in free)
         else:
-            own[bone] = best[bone]
+            held.append(bone)
     return Owners(own, along, tuple(held))
+
+
+def _clash(probe: Probe, owners: Owners) -> bool:
+    """Say whether a chosen control turns the bone of another without carrying that one."""
+    chosen = set(owners.own.values())
+    return any((probe.of(probe.points, other, bone) or probe.of(probe.bends, other, bone))
+               and not probe.of(probe.moves, other, control)
+               for bone, control in owners.own.items() for other in chosen - {control})
 
 
 def find_carrier(armature: bpy.types.Object, probe: Probe, parents: Mapping[str, str | None], owners: Owners,
@@ -80,17 +95,17 @@ def trunk_tops(probe: Probe, parents: Mapping[str, str | None], owners: Owners) 
     return tops
 
 
-def is_shown(bone: bpy.types.Bone) -> bool:
+def is_shown(bone: bpy.types.PoseBone) -> bool:
     """Say whether the user sees a bone."""
-    collections = bone.collections
-    return not bone.hide and (not collections or any(c.is_visible_effectively for c in collections))
+    collections = bone.bone.collections
+    hidden = bone.bone.hide or getattr(bone, "hide", False)  # PoseBone.hide since Blender 5.0
+    return not hidden and (not collections or any(c.is_visible_effectively for c in collections))
 
 
 def _cost(armature: bpy.types.Object, probe: Probe, columns: list[int], control: str) -> tuple:
-    """Rank a control: the number of bones it moves; hidden, locked or bending ones later; in doubt the last cause."""
+    """Rank a control: the number of bones it moves; locked ones later; in doubt the last cause."""
     row, bone = probe.controls[control], armature.pose.bones[control]
-    return (int(probe.moves[row, columns].sum()), not is_shown(bone.bone), any(bone.lock_rotation),
-            bool(probe.bends[row, columns].any()), -row)
+    return (int(probe.moves[row, columns].sum()), any(bone.lock_rotation), -row)
 
 
 def _apart(probe: Probe, control: str, place: np.ndarray) -> int:

@@ -87,6 +87,8 @@ def probe(stage: Stage, bones: set[str], controls: Callable[[str], bool] = lambd
     points, bends, carried, moves = (np.zeros(share.shape, bool) for _ in range(4))
     for control, columns, did in _trials(stage, graph, order, turnable, rest, index, _turned):
         at, me = (rows[control], columns), int(np.argmax(columns == index[control]))
+        if not _obeys(rest[index[control]], did[me]):
+            continue
         share[at], points[at], bends[at] = _turns(rest[columns], did, me)
         goes, far = _goes(rest[columns], did, me)
         carried[at], moves[at] = goes & (far | (share[at] != 0)), far | (share[at] != 0)
@@ -94,6 +96,8 @@ def probe(stage: Stage, bones: set[str], controls: Callable[[str], bool] = lambd
     for control, columns, did in _trials(stage, graph, order, shiftable, rest, index, shift):
         at, me = (rows[control], columns), int(np.argmax(columns == index[control]))
         goes, far = _goes(rest[columns], did, me)
+        if np.linalg.norm(did[me].shift) < ALIKE * SHIFT * size:
+            goes, far = np.zeros_like(goes), np.zeros_like(far)
         carried[at], moves[at] = goes & far & (carried[at] | (control not in turnable)), moves[at] | far
     if not any(moves[row, index[name]] for name, row in rows.items()):
         raise AddonError(f"'{stage.armature.name}' moves by its controls, but none of its own bones moves any: all are "
@@ -151,6 +155,12 @@ def _groups(bits: dict[str, int], controls: Sequence[str]) -> list[list[str]]:
         taken, names = groups[at] if at < len(groups) else (0, [])
         groups[at:at + 1] = [(taken | bits[control], [*names, control])]
     return [names for _, names in groups]
+
+
+def _obeys(rest: Rigid, did: Rigid) -> bool:
+    """Say whether a control turned as its own channels say, and no constraint turned it back."""
+    asked = rotation.rotate(rest.turn, TURN * np.array(AXIS))
+    return bool(np.linalg.norm(rotation.to_rotvec(did.turn) - asked) < ALIKE * TURN)
 
 
 def _turns(rest: Rigid, did: Rigid, control: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
