@@ -52,6 +52,7 @@ class SFV_PT_pins(Sidebar, bpy.types.Panel):
     """Frames that the animator corrected."""
 
     bl_label = "Corrections"
+    bl_order = 1
     bl_parent_id = "SFV_PT_main"
 
     @classmethod
@@ -74,6 +75,7 @@ class SFV_PT_results(Sidebar, bpy.types.Panel):
     """What the backend drew and wrote."""
 
     bl_label = "Results"
+    bl_order = 2
     bl_parent_id = "SFV_PT_main"
 
     @classmethod

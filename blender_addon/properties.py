@@ -112,8 +112,9 @@ class SFV_PG_retarget(bpy.types.PropertyGroup):
                                 description="Take one frame of the motion as its rest pose")
     reference_frame: IntProperty(name="Frame", min=0, update=_choice, description="Frame of the motion, from 0")
     limbs: EnumProperty(name="Limbs", update=_choice, items=[
-        ("auto", "As Set", "Controls that the rig uses now"), ("fk", "FK", "Controls that turn each bone"),
-        ("ik", "IK", "Controls of hands and feet")], description="Which controls of a control rig get the keys")
+        ("auto", "Legs IK, Arms FK", "Feet stay where they stand; arms turn bone by bone"),
+        ("fk", "FK", "Arms and legs turn bone by bone"), ("ik", "IK", "Hands and feet lead")],
+        description="Which controls of a control rig show; both get keys")
     use_range: BoolProperty(name="Part of the Motion", update=_choice, description="Bake some of the motion's frames")
     range_start: IntProperty(name="First", min=0, update=_choice, description="First frame of the motion, from 0")
     range_end: IntProperty(name="Last", default=100, min=0, update=_choice, description="Last frame of the motion")

@@ -37,7 +37,7 @@ class Kept:
 
 
 def reduced(channels: Sequence[Channels], mode: str, unit: float, tolerance: Tolerance) -> Kept:
-    """Choose the keys that all channels of one bone share, each as far from the one before as the tolerance allows.
+    """Choose the keys that all channels of one bone share, as few as the tolerance allows.
 
     mode: the bone's rotation mode; unit: metres per unit of its location. The lines between the keys are Blender's:
     straight in each channel, quaternions normalised afterwards.
@@ -46,39 +46,53 @@ def reduced(channels: Sequence[Channels], mode: str, unit: float, tolerance: Tol
     frames = max((len(channel.values) for channel in moving), default=1)
     goals = [_meaning(channel, channel.values, mode, unit) for channel in moving]
 
-    def errors(first: int, last: int) -> list[float]:
-        """Measure each channel between two keys, in its own unit."""
-        way = np.linspace(0.0, 1.0, last - first + 1)[:, None]
-        lines = [c.values[first] + way * (c.values[last] - c.values[first]) for c in moving]
-        return [_distance(channel, _meaning(channel, line, mode, unit), goal[first:last + 1])
+    def errors(keys: np.ndarray) -> list[np.ndarray]:
+        """Measure each channel at every frame, in its own unit, (T,) each."""
+        lines = [_between(channel.values, keys) for channel in moving]
+        return [_distance(channel, _meaning(channel, line, mode, unit), goal)
                 for channel, line, goal in zip(moving, lines, goals, strict=True)]
 
-    def within(found: list[float]) -> bool:
-        return all(error <= _allowed(channel, tolerance) for channel, error in zip(moving, found, strict=True))
+    def share(keys: np.ndarray) -> np.ndarray:
+        """Return the largest error per what is allowed, (T,)."""
+        return np.max([error / _allowed(c, tolerance) for c, error in zip(moving, errors(keys), strict=True)], axis=0)
 
-    worst = [_distance(channel, goal[:1], goal) for channel, goal in zip(moving, goals, strict=True)]
-    keys = [0]
-    if not within(worst):
-        keys = _farthest(frames, lambda first, last: within(errors(first, last)))
-        worst = np.max([errors(first, last) for first, last in pairwise(keys)], axis=0).tolist()
+    keys = np.array([0])
+    if moving and share(keys).max() > 1:
+        keys = _merged(_split(frames, share), share)
+    worst = [float(error.max()) for error in errors(keys)]
     by_kind = {kind: max((error for channel, error in zip(moving, worst, strict=True) if _kind(channel) == kind),
                          default=0.0) for kind in ("rotation", "location")}
-    return Kept(np.array(keys), by_kind["rotation"], by_kind["location"])
+    return Kept(keys, by_kind["rotation"], by_kind["location"])
 
 
-def _farthest(frames: int, fits: Callable[[int, int], bool]) -> list[int]:
-    """Return keys from the first to the last frame, each found by doubling steps and then halving them."""
-    keys = [0]
-    while keys[-1] < frames - 1:
-        here, far, step = keys[-1], keys[-1] + 1, 1
-        while far + step < frames and fits(here, far + step):
-            far, step = far + step, 2 * step
-        while step > 1:
-            step //= 2
-            if far + step < frames and fits(here, far + step):
-                far += step
-        keys.append(far)
+def _split(frames: int, share: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Add a key where each span is worst until none is too bad: Douglas and Peucker 1973, all spans at once."""
+    keys = np.array([0, frames - 1])
+    while True:
+        wrong = share(keys)
+        worst = [first + int(np.argmax(wrong[first:last])) for first, last in pairwise(keys)]
+        new = [frame for frame in worst if wrong[frame] > 1]
+        if not new:
+            return keys
+        keys = np.union1d(keys, new)
+
+
+def _merged(keys: np.ndarray, share: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Take out keys that the later ones have made needless: every second one is tried, in turns."""
+    turn, idle = 0, 0
+    while idle < 2:
+        tried = np.arange(1 + turn, len(keys) - 1, 2)
+        wrong = share(np.delete(keys, tried))
+        needless = [i for i in tried if wrong[keys[i - 1]:keys[i + 1]].max() <= 1]
+        keys = np.delete(keys, needless)
+        turn, idle = 1 - turn, 0 if needless else idle + 1
     return keys
+
+
+def _between(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Draw straight lines between the keys, (T, C)."""
+    frames = np.arange(len(values))
+    return np.stack([np.interp(frames, keys, column[keys]) for column in values.T], axis=-1)
 
 
 def _kind(channel: Channels) -> str:
@@ -98,8 +112,8 @@ def _meaning(channel: Channels, values: np.ndarray, mode: str, unit: float) -> n
     return values * unit if kind == "location" else values
 
 
-def _distance(channel: Channels, shown: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the largest difference over the frames, in rad, m or the channel's unit."""
+def _distance(channel: Channels, shown: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the difference at each frame, in rad, m or the channel's unit, (T,)."""
     if _kind(channel) == "rotation":
-        return float(rotation.angle(shown, wanted).max())
-    return float(np.linalg.norm(shown - wanted, axis=-1).max())
+        return rotation.angle(shown, wanted)
+    return np.linalg.norm(shown - wanted, axis=-1)

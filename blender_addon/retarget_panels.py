@@ -24,7 +24,8 @@ class SFV_UL_pairs(bpy.types.UIList):
     """Joints and the bones that they drive."""
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flt_flag=0) -> None:
-        row = layout.split(factor=0.45, align=True)
+        self.use_filter_show = True
+        row = layout.split(factor=0.42, align=True)
         row.label(text=item.joint, icon=icon_of(item, data.target))
         if data.target:
             row.prop_search(item, "bone", data.target.data, "bones", text="", icon="BONE_DATA")
@@ -114,7 +115,7 @@ def draw_pair(layout: bpy.types.UILayout, context: bpy.types.Context, held: bpy.
     if pair.bone and held.target and pair.bone not in held.target.data.bones:
         draw_text(layout, context, f"'{held.target.name}' has no bone '{pair.bone}' any more. Choose another.", "ERROR")
     elif pair.bone:
-        layout.label(text=f"{role}, {100 * pair.confidence:.0f} % sure", icon="INFO")
+        draw_text(layout, context, f"{pair.joint} → {pair.bone} ({role}, {100 * pair.confidence:.0f} % sure)", "INFO")
     else:
         draw_text(layout, context, pair.why or f"'{pair.joint}' ({role}) drives nothing.", "INFO")
 

@@ -120,7 +120,7 @@ class BakeConfig(RetargetConfig):
     map: str | None = None
     """Bone map (JSON), as `sfv map` writes it; guessed if not given."""
     limbs: Literal["auto", "fk", "ik"] = "auto"
-    """Which controls of a control rig move arms and legs."""
+    """Which controls of a control rig show: auto is IK for legs and FK for arms; both get keys."""
     start_frame: Annotated[int, Range(-1_000_000, 1_000_000)] = 1
     """Frame of the timeline on which the first key lies."""
     frames: str | None = None

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 STEPS = Path(__file__).resolve().parent / "steps.py"
-SIZE = (1280, 900)
+SIZE = (1280, 1200)
 PATIENCE = 300
 
 

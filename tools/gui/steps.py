@@ -10,13 +10,16 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 
 PACKAGE, OUT = sys.argv[sys.argv.index("--") + 1:]
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "blender"))
 MODULE = "bl_ext.user_default.sfv"
 CAPTURE_BELOW_TOP = 188
-"""Where the button is, in px; Blender does not tell."""
+OPTIONS_BELOW_TOP, MAP_BELOW_TOP = 539, 565
+"""Where the button and the folded panels are, in px; Blender does not tell."""
 
 
 def picture(name: str) -> None:
@@ -57,6 +60,7 @@ def steps() -> Iterator[float]:
     picture("1_no_backend")
     yield from press_capture()
     yield from job_states()
+    yield from retarget()
     sys.stdout.write("SFV STEPS DONE\n")
 
 
@@ -92,6 +96,67 @@ def job_states() -> Iterator[float]:
     tracking.redraw()
     yield 1.0
     picture("4_failed")
+
+
+def rigs() -> ModuleType:
+    """Return the tests' rigs, which need the extension to be installed."""
+    import rigs as made
+
+    return made
+
+
+def retarget() -> Iterator[float]:
+    """Show the Retarget panel with a file, a guessed map in which one bone was chosen by hand, and a preview."""
+    scene = bpy.context.scene
+    tracking = sys.modules[f"{MODULE}.tracking"]
+    scene.sfv.job = scene.sfv.captured.motion = ""
+    tracking.set_notes(())
+    for thing in list(bpy.data.objects):
+        bpy.data.objects.remove(thing)
+    scene.sfv.target = rigs().mixamo_like("Hero", seed=1)
+    rigs().walk_in_place().save(Path(OUT) / "walk.npz")
+    view()[0].spaces[0].shading.type = "SOLID"
+    bpy.ops.sfv.add_files(directory=OUT, files=[{"name": "walk.npz"}])
+    bpy.ops.sfv.guess_map()
+    held = scene.sfv.retarget.maps[scene.sfv.retarget.map]
+    held.active = [pair.joint for pair in held.pairs].index("left_wrist")
+    held.pairs[held.active].bone = "mixamorig:LeftForeArm"
+    held.active = [pair.joint for pair in held.pairs].index("left_elbow")
+    yield 1.0
+    yield from click(MAP_BELOW_TOP)
+    yield 1.0
+    picture("5_bone_map")
+    yield from click(MAP_BELOW_TOP)
+    yield from click(OPTIONS_BELOW_TOP)
+    bpy.ops.sfv.preview()
+    scene.frame_set(12)
+    yield 1.0
+    picture("6_preview")
+    yield from batch()
+
+
+def batch() -> Iterator[float]:
+    """Bake two files while the window goes on drawing; then begin again and stop by Escape."""
+    scene = bpy.context.scene
+    rigs().walk_in_place(90).save(Path(OUT) / "long.npz")
+    bpy.ops.sfv.add_files(directory=OUT, files=[{"name": "long.npz"}])
+    area, region = view()
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        bpy.ops.sfv.bake_all("INVOKE_DEFAULT")
+        assert not bpy.data.actions, "the batch should not block"
+        yield 3.0
+        assert {"walk", "long"} <= set(bpy.data.actions.keys()), "the batch did not bake both"
+        before = len(bpy.data.actions)
+        for _ in range(40):
+            scene.sfv.retarget.files.add().path = str(Path(OUT) / "long.npz")
+        bpy.ops.sfv.bake_all("INVOKE_DEFAULT")
+        yield 0.3
+        window.event_simulate(type="ESC", value="PRESS", x=window.width // 2, y=window.height // 2)
+        window.event_simulate(type="ESC", value="RELEASE", x=window.width // 2, y=window.height // 2)
+        yield 2.0
+        assert len(bpy.data.actions) < before + 40, "Escape did not stop the batch"
+    picture("7_batch_stopped")
 
 
 def advance() -> float | None:
