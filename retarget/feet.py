@@ -11,20 +11,22 @@ Places here are in body axes: x to the character's left at rest, y backward, z u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import rotation
 from .contact import LOWEST, SLIDES, held, runs, touching
 from .ik import reach
+from .legs import Leg
 from .posing import Posing
-from .rest import Body, scale_between
+from .rest import Body
 from .roles import SIDES
+from .size import Size
+from .smoothing import at_least, rising, smooth
 
-_HEEL = 0.3
-"""How far the heel lies behind the ankle, as a share of the way from the ankle to the ball."""
+_TOES_UP = 0.98
+"""Sine of the steepest that toes are bent up."""
 _NEAR, _FAR = 0.12, 0.35
 """Height of a foot, in hip heights, up to which it goes to its goal, and from which on the leg keeps its own pose."""
 _FOLLOW_S = 0.5
@@ -33,78 +35,6 @@ _COME_DOWN_S = 0.1
 """Time in s within which hips come down for a leg that cannot reach."""
 _REACHED = 1e-6
 """Miss in m that does not count."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How places of the source become places of the target, both in body axes."""
-
-    axes: np.ndarray
-    """The source's left, backward and up as columns, (3, 3)."""
-    scale: float
-    """Size of the target per size of the source."""
-    stride: np.ndarray
-    """What the way over the ground is multiplied by, (2, 2)."""
-    origin: np.ndarray
-    """The scaled place over the ground that stays where it is, (2,) m."""
-
-    def of(self, places: np.ndarray) -> np.ndarray:
-        """Return where places (..., 3) m in the source's world are on the target."""
-        seen = places @ (self.axes * self.scale)
-        if not np.array_equal(self.stride, np.eye(2)):
-            seen[..., :2] = self.origin + (seen[..., :2] - self.origin) @ self.stride.T
-        return seen
-
-
-def size_between(ours: Body, theirs: Body, path: np.ndarray, stride: float) -> Size:
-    """Return the size of one body per another; the stride scales the hips' path (T, 3) m along its main direction."""
-    size = Size(ours.axes, scale_between(ours, theirs), np.eye(2), np.zeros(2))
-    level = size.of(path)[:, :2]
-    away = level - level.mean(axis=0)
-    spread, main = np.linalg.eigh(away.T @ away)
-    share = spread / spread[-1] if spread[-1] > 1e-12 else np.zeros(2)
-    return replace(size, stride=np.eye(2) + (stride - 1.0) * (main * share) @ main.T, origin=level[0])
-
-
-@dataclass(frozen=True)
-class Leg:
-    """One leg of a body at rest."""
-
-    body: Body
-    side: str
-    with_ball: bool
-    """Whether both bodies have a ball; a foot without is its ankle alone."""
-
-    def joint(self, role: str) -> int:
-        """Return the joint of a role of this side."""
-        return self.body.roles[self.side + role]
-
-    @cached_property
-    def offsets(self) -> np.ndarray:
-        """Where heel and ball, or the ankle alone, lie in the foot's frame in m, (P, 3)."""
-        place, turn = self.body.pose
-        foot = self.joint("Foot")
-        if not self.with_ball:
-            return np.zeros((1, 3))
-        way = place[self.joint("Toes")] - place[foot]
-        down = (way @ self.body.up) * self.body.up
-        heel = down - _HEEL * (way - down)
-        return rotation.rotate(rotation.inverse(turn[foot]), np.stack([heel, way]))
-
-    @cached_property
-    def heights(self) -> np.ndarray | None:
-        """Heights of these points at rest over the floor in m, (P,); None where the body does not rest on it."""
-        if self.body.sole is None:
-            return None
-        place, turn = self.body.pose
-        foot = self.joint("Foot")
-        return (place[foot] + rotation.rotate(turn[foot], self.offsets)) @ self.body.up
-
-    @cached_property
-    def aside(self) -> float:
-        """How far to the left of the hips the leg begins at rest, in m."""
-        place = self.body.pose[0]
-        return float((place[self.joint("UpperLeg")] - place[self.body.hips]) @ self.body.axes[:, 0])
 
 
 @dataclass(frozen=True)
@@ -128,10 +58,12 @@ class Feet:
             return
         steps = [self._step(ours, theirs, given) for ours, theirs in legs]
         shift = np.mean([step.followed for step in steps], axis=0)
-        self._move(_smooth(shift, _FOLLOW_S * self.fps))
+        self._move(smooth(shift, _FOLLOW_S * self.fps))
         self._move(self._down(legs, steps))
-        for (_, leg), step in zip(legs, steps, strict=True):
-            self._bend(leg, step)
+        for (ours, theirs), step in zip(legs, steps, strict=True):
+            self._bend(theirs, step)
+            if ours.with_ball:
+                self._roll(ours, theirs)
 
     def _move(self, shift: np.ndarray) -> None:
         """Move the hips by (T, 3) m in body axes, unless by nothing."""
@@ -167,7 +99,7 @@ class Feet:
         wanted = np.zeros_like(points[..., :2]) if self.locked else points[..., :2]
         slides = SLIDES * hip_height if self.locked else np.inf
         goal[:, :2] += held((goal[:, None] + arms)[..., :2], wanted, touches, self.fps, slides)
-        near = 1.0 - _rising((clear / hip_height - _NEAR) / (_FAR - _NEAR))
+        near = 1.0 - rising((clear / hip_height - _NEAR) / (_FAR - _NEAR))
         return Step(goal, followed, touches.any(axis=1), np.where(touches.any(axis=1), 1.0, near))
 
     def _soles(self, ours: Leg, theirs: Leg, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,6 +112,7 @@ class Feet:
         else:
             lowest = float(np.percentile(points[..., 2].min(axis=1), LOWEST))
             own = np.full(points.shape[1], lowest if abs(lowest) < _NEAR * self.bodies[1].hip_height else 0.0)
+            points[..., 2] = np.maximum(points[..., 2], own)
         return own, own if theirs.heights is None else theirs.heights
 
     def _touches(self, leg: Leg, points: np.ndarray, given: np.ndarray | None) -> np.ndarray:
@@ -207,7 +140,7 @@ class Feet:
             far = way[:, 2] - np.sqrt(np.maximum(length**2 - level**2, 0.0))
             need = np.maximum(need, np.where(step.stands & (level < length), far, 0.0))
         need[need < _REACHED] = 0.0
-        return np.outer(_at_least(need, round(_COME_DOWN_S * self.fps)), [0.0, 0.0, -1.0])
+        return np.outer(at_least(need, round(_COME_DOWN_S * self.fps)), [0.0, 0.0, -1.0])
 
     def _bend(self, leg: Leg, step: Step) -> None:
         """Turn thigh and shin so that the ankle is at its goal; the foot keeps its direction."""
@@ -221,6 +154,22 @@ class Feet:
         self.target.driven[foot] = self.target.turn(foot)
         self.target.turn_more((lower, *leg.body.between(lower, foot)), turns[1])
         self.target.turn_more((upper, *leg.body.between(upper, lower)), turns[0])
+
+
+    def _roll(self, ours: Leg, theirs: Leg) -> None:
+        """Bend the toes up where they would be deeper in the floor than the source's are."""
+        toes = theirs.joint("Toes")
+        tip = self.size.of(self.source.place(ours.joint("Toes")) + ours.toes(self.source))
+        way = theirs.toes(self.target) @ theirs.body.axes
+        sunk = np.minimum(tip[:, 2] - self.size.scale * ours.tip_height, 0.0)
+        least = theirs.tip_height + sunk - self._at(toes)[:, 2]
+        length = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
+        up = np.clip(least / length, -1.0, _TOES_UP)
+        turn = np.arcsin(up) - np.arcsin(np.clip(way[:, 2] / length, -1.0, 1.0))
+        if (low := turn > _REACHED).any():
+            axis = np.stack([way[:, 1], -way[:, 0], np.zeros(len(way))], axis=1)
+            axis *= np.where(low, turn, 0.0)[:, None] / np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-9)
+            self.target.turn_more((toes,), rotation.from_rotvec(axis @ theirs.body.axes.T))
 
 
 @dataclass(frozen=True)
@@ -246,29 +195,3 @@ def _steady(directions: np.ndarray, stands: np.ndarray) -> np.ndarray:
     values = np.repeat([directions[first:last].mean(axis=0) for first, last in spans], 2, axis=0)
     time = np.arange(len(directions))
     return np.stack([np.interp(time, frames, column) for column in values.T], axis=1)
-
-
-def _rising(x: np.ndarray) -> np.ndarray:
-    """Rise smoothly from 0 at 0 to 1 at 1."""
-    x = np.clip(x, 0.0, 1.0)
-    return x * x * (3.0 - 2.0 * x)
-
-
-def _smooth(x: np.ndarray, frames: float) -> np.ndarray:
-    """Average with a bell of that standard deviation, the ends held. (T, n)."""
-    radius = min(int(3 * frames), 4 * len(x))
-    if radius < 1:
-        return x
-    bell = np.exp(-0.5 * (np.arange(-radius, radius + 1) / frames) ** 2)
-    padded = np.pad(x, ((radius, radius), (0, 0)), mode="edge")
-    return np.stack([np.convolve(column, bell / bell.sum(), mode="valid") for column in padded.T], axis=1)
-
-
-def _at_least(need: np.ndarray, frames: int) -> np.ndarray:
-    """Return a smooth curve that is nowhere below `need` (T,), within that many frames of it."""
-    if not need.any() or frames < 1:
-        return need
-    padded = np.pad(need, frames, mode="edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * frames + 1).max(axis=1)
-    width = np.hanning(2 * frames + 3)[1:-1]
-    return np.convolve(np.pad(highest, frames, mode="edge"), width / width.sum(), mode="valid")

@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 
 from . import rotation
-from .feet import Size
 from .ik import reach
 from .posing import Posing
 from .rest import Body
 from .roles import SIDES
+from .size import Size
+from .smoothing import rising
 
 _NEAR, _FAR = 0.12, 0.35
 """Height of a hand, in hip heights, up to which it goes to its place over the floor, and from which on it is free."""
@@ -46,8 +47,7 @@ class Hands:
             seen = (hand - _shoulders(ours, self.source)) @ ours.axes * (_arm(theirs) / _arm(ours))
             return _shoulders(theirs, self.target) + seen @ theirs.axes.T
         goal, own = self.size.of(hand), self.target.place(theirs.roles[f"{side}Hand"]) @ theirs.axes
-        share = np.clip((goal[:, 2] / theirs.hip_height - _NEAR) / (_FAR - _NEAR), 0.0, 1.0)[:, None]
-        free = share * share * (3.0 - 2.0 * share)
+        free = rising((goal[:, 2] / theirs.hip_height - _NEAR) / (_FAR - _NEAR))[:, None]
         return (goal + free * (own - goal)) @ theirs.axes.T
 
     def _bend(self, side: str, goal: np.ndarray) -> None:
@@ -65,7 +65,7 @@ class Hands:
 
 def _shoulders(body: Body, posing: Posing) -> np.ndarray:
     """Return the middle between the shoulders, (T, 3) m."""
-    return sum(posing.place(body.roles[f"{side}UpperArm"]) for side in SIDES) / len(SIDES)
+    return np.mean([posing.place(body.roles[f"{side}UpperArm"]) for side in SIDES], axis=0)
 
 
 def _arm(body: Body) -> float:

@@ -15,17 +15,23 @@ def forward(skeleton: Skeleton, root_pos: np.ndarray, rotations: np.ndarray) -> 
 
     root_pos: (..., 3) m position of the skeleton's root joint; rotations: (..., J, 4) local.
     """
+    return _down(skeleton, rotations, root_pos)
+
+
+def _down(skeleton: Skeleton, rotations: np.ndarray, root_pos: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Go down the tree level by level; without a place for the root it is where its offset puts it."""
     positions = np.empty((*rotations.shape[:-1], 3))
     world = np.empty(rotations.shape)
-    for j, parent in enumerate(skeleton.parents):
-        if parent < 0:
-            positions[..., j, :], world[..., j, :] = skeleton.offsets[j], rotations[..., j, :]
+    for joints in skeleton.levels:
+        above = skeleton.parents[joints]
+        if above[0] < 0:
+            positions[..., joints, :], world[..., joints, :] = skeleton.offsets[joints], rotations[..., joints, :]
         else:
-            world[..., j, :] = rotation.multiply(world[..., parent, :], rotations[..., j, :])
-            positions[..., j, :] = positions[..., parent, :] + rotation.rotate(world[..., parent, :],
-                                                                               skeleton.offsets[j])
-        if j == skeleton.root:
-            positions[..., j, :] = root_pos
+            carrier = world[..., above, :]
+            world[..., joints, :] = rotation.multiply(carrier, rotations[..., joints, :])
+            positions[..., joints, :] = positions[..., above, :] + rotation.rotate(carrier, skeleton.offsets[joints])
+        if root_pos is not None and skeleton.root in joints:
+            positions[..., skeleton.root, :] = root_pos
     return positions, world
 
 
@@ -52,15 +58,7 @@ def world_turns(motion: Motion, joints: Iterable[int]) -> dict[int, np.ndarray]:
 
 def rest_pose(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
     """Return world joint positions (J, 3) m and rotations (J, 4) at rest."""
-    positions = np.empty((len(skeleton), 3))
-    world = np.empty((len(skeleton), 4))
-    for j, parent in enumerate(skeleton.parents):
-        if parent < 0:
-            positions[j], world[j] = skeleton.offsets[j], skeleton.rest_rotations[j]
-        else:
-            world[j] = rotation.multiply(world[parent], skeleton.rest_rotations[j])
-            positions[j] = positions[parent] + rotation.rotate(world[parent], skeleton.offsets[j])
-    return positions, world
+    return _down(skeleton, skeleton.rest_rotations, None)
 
 
 def local_rotations(skeleton: Skeleton, world: np.ndarray) -> np.ndarray:

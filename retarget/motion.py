@@ -10,6 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ class Skeleton:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def levels(self) -> tuple[np.ndarray, ...]:
+        """Joints by how many carry them, from the tops of the trees down, index arrays that hold each joint once."""
+        depth = np.zeros(len(self), int)
+        for joint, parent in enumerate(self.parents):
+            depth[joint] = depth[parent] + 1 if parent >= 0 else 0
+        return tuple(np.flatnonzero(depth == level) for level in range(int(depth.max()) + 1))
 
     def index(self, name: str) -> int:
         """Return the joint's index; the error lists what is there."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from . import rotation
-from .kinematics import rest_pose
 from .motion import Skeleton
 
 
@@ -15,7 +14,6 @@ class Posing:
     def __init__(self, skeleton: Skeleton, root: int, root_pos: np.ndarray, driven: dict[int, np.ndarray]) -> None:
         """Take (T, 3) m for the root and (T, 4) world rotations by joint."""
         self.skeleton, self.root, self.root_pos, self.driven = skeleton, root, root_pos, driven
-        self._rest_world = rest_pose(skeleton)[1]
         self._turns: dict[int, np.ndarray] = {}
         self._places: dict[int, np.ndarray] = {}
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -13,15 +12,10 @@ from . import rotation
 from .errors import RetargetError
 from .kinematics import rest_pose
 from .motion import Skeleton
-from .roles import FINGERS, SIDES, path_down
+from .roles import SIDES, path_down
 
-_LIMBS = (("UpperArm", "LowerArm", "Hand"), ("UpperLeg", "LowerLeg", "Foot"))
 _STANDING = (-0.02, 0.15)
 """Range of the lowest joint's height over z = 0, in hip heights, in which a body stands on z = 0."""
-_KNUCKLE = (0.6, 1.3)
-"""Distance of a knuckle from the wrist, as a share of the middle finger's, along the palm."""
-_SPLAYED = float(np.radians(15.0))
-"""Splay of a leg at rest, in rad, from which on its foot may have been rolled with it."""
 _TILTED = float(np.radians(20.0))
 """Lean of a whole body at rest, in rad, from which on it is set upright; a natural stance leans less."""
 
@@ -161,109 +155,6 @@ def facing_between(source: Body, target: Body) -> np.ndarray:
                             "(Motion.with_rest).")
     ours, theirs = source.frame, target.frame
     return rotation.IDENTITY if ours is None or theirs is None else rotation.from_matrix(theirs @ ours.T)
-
-
-def alignments(source: Body, target: Body, facing: np.ndarray) -> dict[int, np.ndarray]:
-    """Return by target joint the world rotation (4,) that takes its rest to the pose the source rests in.
-
-    Arms, legs and fingers are brought to the source's directions, a hand goes with its forearm. Hips, spine and
-    shoulders stay: where their joints sit in the body differs more between rigs than how they stand. Feet rest flat in
-    nearly all rigs, whatever the legs do, and stay; a foot that was rolled outwards with its leg is put flat.
-    """
-    aligned: dict[int, np.ndarray] = {}
-
-    def align(turn: np.ndarray, *roles: str) -> None:
-        aligned.update({target.roles[role]: turn for role in roles if role in target.roles})
-
-    for side in SIDES:
-        for limb in _LIMBS:
-            turn = rotation.IDENTITY
-            for role, end in pairwise(limb):
-                ours, theirs = source.direction(side + role, side + end), target.direction(side + role, side + end)
-                if ours is not None and theirs is not None:
-                    turn = rotation.between(theirs, rotation.rotate(facing, ours))
-                align(turn, side + role)
-            if limb[-1] == "Hand":
-                palm = _palm(source, side), _palm(target, side)
-                if palm[0] is not None and palm[1] is not None:
-                    turn = rotation.from_matrix(rotation.to_matrix(facing) @ palm[0] @ palm[1].T)
-                align(turn, side + "Hand")
-                for finger in FINGERS:
-                    _align_finger(source, target, facing, side + finger, turn, align)
-        roll = rotation.multiply(rotation.multiply(facing, _foot_roll(source, side)), rotation.inverse(facing))
-        align(rotation.multiply(roll, rotation.inverse(_foot_roll(target, side))), side + "Foot", side + "Toes")
-    return aligned
-
-
-def _palm(body: Body, side: str) -> np.ndarray | None:
-    """Return the palm's axes at rest, along the middle finger, across the knuckles, and out of it, (3, 3) columns.
-
-    None where the fingers that tell are not mapped. Across is from the index's knuckle to the outermost one that the
-    body has, mapped or not.
-    """
-    roles = [f"{side}{name}" for name in ("Hand", "Middle1", "Index1")]
-    if any(role not in body.roles for role in roles):
-        return None
-    hand, middle, index = (body.pose[0][body.roles[role]] for role in roles)
-    length = float(np.linalg.norm(middle - hand))
-    along = (middle - hand) / max(length, 1e-9)
-    knuckles = body.pose[0][_knuckles(body, body.roles[roles[0]], along, length)] - index
-    knuckles = np.append(knuckles, [middle - index], axis=0)
-    outer = knuckles[np.argmax(knuckles @ (middle - index))]
-    across = outer - np.dot(outer, along) * along
-    width = float(np.linalg.norm(across))
-    if width < 1e-6 or length < 1e-6:
-        return None
-    return np.stack([along, across / width, np.cross(along, across / width)], axis=1)
-
-
-def _knuckles(body: Body, hand: int, along: np.ndarray, length: float) -> list[int]:
-    """Return the first joint below the hand of each finger that lies about as far out as the middle one's."""
-    found, parents = [], body.skeleton.parents
-    for joint in np.flatnonzero(parents == hand).tolist():
-        while (body.pose[0][joint] - body.pose[0][hand]) @ along < _KNUCKLE[0] * length:
-            below = np.flatnonzero(parents == joint)
-            if not len(below):
-                break
-            joint = int(below[0])
-        if _KNUCKLE[0] * length <= (body.pose[0][joint] - body.pose[0][hand]) @ along <= _KNUCKLE[1] * length:
-            found.append(joint)
-    return found
-
-
-def _align_finger(source: Body, target: Body, facing: np.ndarray, finger: str, hand: np.ndarray,
-                  align: Callable[..., None]) -> None:
-    """Bring a finger from where its hand's turn puts it to the source's directions; its last bone goes with the others.
-
-    Rigs rest with fingers straight or curled, so a bend since rest alone would curl some twice.
-    """
-    turn = hand
-    for i in (1, 2, 3):
-        role, end = f"{finger}{i}", f"{finger}{i + 1}"
-        ours, theirs = source.direction(role, end), target.direction(role, end)
-        if ours is not None and theirs is not None:
-            bend = rotation.between(rotation.rotate(hand, theirs), rotation.rotate(facing, ours))
-            turn = rotation.multiply(bend, hand)
-        align(turn, role)
-
-
-def _foot_roll(body: Body, side: str) -> np.ndarray:
-    """Return how far a foot was rolled outwards together with a splayed leg at rest, (4,).
-
-    Skeletons from optical capture (CMU's) splay the legs at rest and keep the foot in the leg's own plane; a foot
-    counts as rolled when it lies in the plane of shin and forward within one degree.
-    """
-    shin, foot = body.direction(side + "LowerLeg", side + "Foot"), body.direction(side + "Foot", side + "Toes")
-    if shin is None or foot is None or body.left is None:
-        return rotation.IDENTITY
-    forward = np.cross(body.left, body.up)
-    splayed = shin - np.dot(shin, forward) * forward
-    roll = rotation.between(-body.up, splayed)
-    across = np.cross(splayed, forward)
-    out_of_plane = abs(np.dot(foot, across)) / max(np.linalg.norm(across), 1e-9)
-    if rotation.angle(roll, rotation.IDENTITY) <= _SPLAYED or out_of_plane > np.sin(np.radians(1.0)):
-        return rotation.IDENTITY
-    return roll
 
 
 def chain_fractions(body: Body, chain: tuple[int, ...], end: np.ndarray) -> np.ndarray:

@@ -25,15 +25,17 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def right_matrix(b: np.ndarray) -> np.ndarray:
-    """Return the matrix (4, 4) that composes with one fixed rotation: `a @ right_matrix(b)` is `multiply(a, b)`."""
-    w, x, y, z = np.asarray(b, float)
-    return np.array([[w, x, y, z], [-x, w, -z, y], [-y, z, w, -x], [-z, -y, x, w]])
+    """Return what composes with fixed rotations: `a @ right_matrix(b)` is `multiply(a, b)`. (..., 4) → (..., 4, 4)."""
+    w, x, y, z = np.moveaxis(np.asarray(b, float), -1, 0)
+    rows = ((w, x, y, z), (-x, w, -z, y), (-y, z, w, -x), (-z, -y, x, w))
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def left_matrix(a: np.ndarray) -> np.ndarray:
-    """Return the matrix (4, 4) that is composed with one fixed rotation: `b @ left_matrix(a)` is `multiply(a, b)`."""
-    w, x, y, z = np.asarray(a, float)
-    return np.array([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]])
+    """Return what fixed rotations compose with: `b @ left_matrix(a)` is `multiply(a, b)`. (..., 4) → (..., 4, 4)."""
+    w, x, y, z = np.moveaxis(np.asarray(a, float), -1, 0)
+    rows = ((w, x, y, z), (-x, w, z, -y), (-y, -z, w, x), (-z, y, -x, w))
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def inverse(q: np.ndarray) -> np.ndarray:

@@ -13,22 +13,25 @@ origin or below the floor that they walk on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from . import rotation
+from .alignment import alignments
 from .chains import Turns, chain_joints, is_twist, share_twist, spread_neck, spread_spine
 from .errors import RetargetError
-from .feet import Feet, Size, size_between
+from .feet import Feet
 from .hands import Hands
 from .kinematics import rest_pose, world_turns
 from .mapping import BoneMap
 from .motion import Motion, Skeleton
 from .posing import Posing
 from .reference import standing
-from .rest import Body, alignments, facing_between
+from .rest import Body, facing_between
+from .size import Size, size_between
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Optio
     bone_map.check(motion.skeleton, target)
     ours, theirs = bodies_of(motion.skeleton, target, bone_map)
     motion = standing(motion, ours, theirs, options.reference_frame)
-    ours = replace(ours, skeleton=motion.skeleton)
+    ours = ours if ours.skeleton is motion.skeleton else replace(ours, skeleton=motion.skeleton)
     facing = facing_between(ours, theirs)
     source = Posing(motion.skeleton, motion.skeleton.root, motion.root_pos,
                     world_turns(motion, {*ours.joints, *chain_joints(ours)}))
@@ -97,22 +100,29 @@ def _check(options: Options) -> None:
 def _driven(ours: Body, theirs: Body, source: Posing, facing: np.ndarray, bone_map: BoneMap) -> Turns:
     """Return the world rotations that the map gives the target's bones, by bone, before feet and hands."""
     aligned = alignments(ours, theirs, facing)
-    rest_ours, rest_theirs = ours.pose[1], theirs.pose[1]
+    chain = chain_joints(ours)
+    since_rest = dict(zip(chain, _carried(ours, source, facing, chain, np.tile(rotation.IDENTITY, (len(chain), 1))),
+                          strict=True))
+    rest = theirs.pose[1]
+    driven = {bone: turn @ rotation.right_matrix(rest[bone]) for spread in (spread_spine, spread_neck)
+              for bone, turn in spread(ours, theirs, since_rest).items()}
+    parts, own = _limbs(ours), _limbs(theirs)
+    left = [(joint, bone) for pair, joint, bone in zip(bone_map.pairs, ours.joints, theirs.joints, strict=True)
+            if bone not in driven and not (is_twist(pair.role) and joint in parts)]
+    joints, bones = [joint for joint, _ in left], [bone for _, bone in left]
+    bases = np.array([_alignment_of(theirs, aligned, own, bone) for bone in bones]).reshape(-1, 4)
+    bases = rotation.multiply(bases, rest[bones])
+    return driven | dict(zip(bones, _carried(ours, source, facing, joints, bases), strict=True))
 
-    def since_rest(joint: int, base: np.ndarray) -> np.ndarray:
-        """Return (facing · turn since rest · facing⁻¹ · base), (T, 4): one matrix for all that never changes."""
-        fixed = rotation.multiply(rotation.inverse(rotation.multiply(facing, rest_ours[joint])), base)
-        return source.turn(joint) @ (rotation.left_matrix(facing) @ rotation.right_matrix(fixed))
 
-    chain = {joint: since_rest(joint, rotation.IDENTITY) for joint in chain_joints(ours)}
-    driven = {bone: turn @ rotation.right_matrix(rest_theirs[bone]) for spread in (spread_spine, spread_neck)
-              for bone, turn in spread(ours, theirs, chain).items()}
-    for pair, joint, bone in zip(bone_map.pairs, ours.joints, theirs.joints, strict=True):
-        if bone in driven or (is_twist(pair.role) and joint in _limbs(ours)):
-            continue
-        base = rotation.multiply(_alignment_of(theirs, aligned, bone), rest_theirs[bone])
-        driven[bone] = since_rest(joint, base)
-    return driven
+def _carried(body: Body, source: Posing, facing: np.ndarray, joints: Sequence[int], bases: np.ndarray) -> np.ndarray:
+    """Return (facing · turn since rest · facing⁻¹ · base) of joints, (P, T, 4): one matrix for all that never changes.
+
+    bases: (P, 4) wxyz.
+    """
+    rest = rotation.multiply(facing, body.pose[1][list(joints)])
+    fixed = rotation.left_matrix(facing) @ rotation.right_matrix(rotation.multiply(rotation.inverse(rest), bases))
+    return np.stack([source.turn(joint) for joint in joints]) @ fixed
 
 
 def _limbs(body: Body) -> set[int]:
@@ -120,9 +130,8 @@ def _limbs(body: Body) -> set[int]:
     return {joint for role, joint in body.roles.items() if not is_twist(role)}
 
 
-def _alignment_of(body: Body, aligned: dict[int, np.ndarray], bone: int) -> np.ndarray:
-    """Return the alignment of a bone: its own, or that of the limb that carries a bone without a part of its own."""
-    parts = _limbs(body)
+def _alignment_of(body: Body, aligned: dict[int, np.ndarray], parts: set[int], bone: int) -> np.ndarray:
+    """Return the alignment of a bone: its own, or that of the part that carries a bone which is none itself."""
     while bone >= 0:
         if bone in aligned or bone in parts:
             return aligned.get(bone, rotation.IDENTITY)
