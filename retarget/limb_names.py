@@ -51,9 +51,10 @@ def _read(tree: Tree, scheme: str, sides: Mapping[int, str | None]) -> Named:
     limbs, score = {}, 0.0
     for side in SIDES:
         for kind, roles in (("Arm", ARM), ("Leg", LEG)):
-            worth, limbs[side, kind] = _best_line(tree, [{j: w for j, w in fits[role].items() if sides.get(j) == side}
+            worth, line = _best_line(tree, [{j: w for j, w in fits[role].items() if sides.get(j) == side}
                                                          for role in roles], roles)
             score += worth
+            limbs[side, kind] = _first_toes(tree, line, fits["Toes"])
     middle = [sorted((j for j in fits[role] if sides.get(j) is None), key=lambda j: (-fits[role][j], tree.depth(j)))
               for role in ("Hips", "Head")]
     score += sum(0.5 * fits[role][found[0]] for role, found in zip(("Hips", "Head"), middle, strict=True) if found)
@@ -61,6 +62,13 @@ def _read(tree: Tree, scheme: str, sides: Mapping[int, str | None]) -> Named:
     fingers = {j for finger in ("Thumb", "Index", "Middle", "Ring", "Little") for word in words[finger]
                for j, exact in tree.spelt.get(word, ()) if exact}
     return Named(scheme, limbs, middle[0], middle[1], score + 0.02 * min(len(fingers), 30), own)
+
+
+def _first_toes(tree: Tree, line: dict[str, int], fits: dict[int, float]) -> dict[str, int]:
+    """Take the first of several joints that are named as toes: the ball of the foot rather than the tips."""
+    if not {"Foot", "Toes"} <= line.keys():
+        return line
+    return {**line, "Toes": next((j for j in tree.between(line["Foot"], line["Toes"]) if j in fits), line["Toes"])}
 
 
 def _fits(tree: Tree, scheme: str, role: str) -> dict[int, float]:

@@ -29,8 +29,9 @@ _GLUED_SIDE = re.compile(r"^(left|right)(?=\w{3})|(?<=\w{3})(left|(?<!up)(?<!b)r
                          r"|^[lr](?=(clavicle|humerus|radius|wrist|hand|fingers|thumb|femur|tibia|foot|toes)$)")
 _MIDDLE = ("m", "c", "x", "mid", "center")
 """Words beside others that say only that a joint lies in the middle."""
-_NOISE = ("fk", "jnt", "joint", "jt", "bone", "bn", "bind", "bnd", "skin", "def", "ctrl", "control", "sk", "rig", "grp",
-          "finger", "fingers", "base", "deform", "skel", "f", "b", "s", "d", "j", "of", "the", "c", "m")
+_NOISE = ("fk", "jnt", "joint", "jt", "bone", "bn", "bind", "bnd", "skin", "def", "ctrl", "control", "sk", "rig",
+          "grp", "finger", "fingers", "base", "cn", "ct", "ctr", "center", "mid", "deform", "skel", "f", "b", "s",
+          "d", "j", "of", "the", "c", "m")
 """Words that may stand beside a bone's own without changing which it is."""
 _FIRST = ("upper", "up", "lower", "low", "lo", "fore", "front", "hind", "back", "rear")
 """Words that may follow the word that they qualify: arm_upper is an upper arm."""
@@ -67,6 +68,11 @@ class Name:
     def twist(self) -> bool:
         """Whether it names a bone that shares a limb's twist."""
         return any(word.endswith(_TWIST) for word in self.words)
+
+    @property
+    def tip(self) -> bool:
+        """Whether it names the end of another bone, or a control."""
+        return any(word in ("end", "tip", "nub", "ik", "roll", "effector", "site") for word in self.words)
 
     @property
     def finger(self) -> str | None:
@@ -128,8 +134,9 @@ def parse_name(name: str) -> tuple[str | None, str, str]:
 
 
 def without_common_parts(names: Sequence[str]) -> tuple[str, ...]:
-    """Drop the number that all names end with and the prefix that most share, as Character1_ or Bip001."""
-    if all(_COUNTED.search(name) for name in names):
+    """Drop a running number that all names end with, and the prefix that most share, as Character1_ or Bip001."""
+    counts = [match.group() for name in names if (match := _COUNTED.search(name))]
+    if len(counts) == len(set(counts)) == len(names):
         names = [_COUNTED.sub("", name) for name in names]
     bare = list(names)
     for _ in range(3):

@@ -71,6 +71,7 @@ def find_roles(skeleton: Skeleton) -> Roles:
     if not joints:
         return Roles(named.scheme, {}, notes=(*notes, *_why_nothing(tree, structure)))
     notes += _controls(tree, named, joints) if trusted else []
+    joints, crossed = _uncrossed(tree, joints)
     joints, confidence, swapped = _true_sides(tree, joints, confidence)
     for side in SIDES:
         if side + "Hand" in joints:
@@ -85,7 +86,7 @@ def find_roles(skeleton: Skeleton) -> Roles:
     scheme = named.scheme if trusted else "structure"
     if structure.limbs:
         notes += [f"{note[0].upper()}{note[1:]}." for note in structure.notes[:3]]
-    notes += [*swapped, *hips_notes]
+    notes += [*crossed, *swapped, *hips_notes]
     return Roles(scheme, joints, spine, neck, tuple(notes), find_twists(tree, joints), confidence)
 
 
@@ -112,12 +113,8 @@ def _first_sides(tree: Tree, structure: Structure) -> tuple[dict[str, str], list
              for kind, limbs in structure.limbs.items() for first, second in [limbs.lines]}
     faces = facing(tree.places, _by_place(tree, structure))
     if any(votes.values()):
-        total = sum(votes.values())
-        crossed = [kind for kind, vote in votes.items() if vote * total < 0]
-        notes = [f"Left and right in the names of the {kind.lower()}s cross the others': left to the names."
-                 for kind in crossed]
-        named = {kind: vote or total for kind, vote in votes.items()}
-        return {kind: "Left" if vote > 0 else "Right" for kind, vote in named.items() if vote}, notes
+        named = {kind: vote or sum(votes.values()) for kind, vote in votes.items()}
+        return {kind: "Left" if vote > 0 else "Right" for kind, vote in named.items() if vote}, []
     if abs(faces) >= _PLAIN:
         return dict.fromkeys(votes, "Left" if faces > 0 else "Right"), []
     return {}, ["Neither names nor feet, knees, elbows or thumbs tell left from right: arms and legs were left out. "
@@ -183,6 +180,9 @@ def _limb(tree: Tree, kind: str, line: tuple[int, ...] | None, limb: dict[str, i
         more = {role: filled[role] for role in missing if role in filled and filled[role] not in limb.values()}
     else:
         more = _between(tree, limb, missing)
+    if line and kind == "Leg" and "Toes" not in limb and limb.get("Foot") in line[:-1]:
+        after = line[line.index(limb["Foot"]) + 1]
+        more |= {} if tree.words[after].tip or tree.length((limb["Foot"], after)) < 1e-6 else {"Toes": after}
     order = {role: i for i, role in enumerate(_LIMB_ROLES[kind])}
     complete = dict(sorted({**limb, **more}.items(), key=lambda item: order[item[0]]))
     return complete, {**sure, **dict.fromkeys(more, PLACE)}
@@ -222,6 +222,21 @@ def _controls(tree: Tree, named: Named, joints: dict[str, int]) -> list[str]:
                 notes += [f"'{tree.names[j]}' is not below '{tree.names[joints[side + above]]}', as a control is: "
                           "left out." for j in astray[:1]]
     return notes
+
+
+def _uncrossed(tree: Tree, joints: dict[str, int]) -> tuple[dict[str, int], list[str]]:
+    """Leave out the arms where their left is the legs' right, or the legs where their feet say that they are wrong."""
+    if not {side + role for side in SIDES for role in ("UpperLeg", "UpperArm")} <= joints.keys():
+        return joints, []
+    legs, arms = (tree.places[joints["Left" + role]] - tree.places[joints["Right" + role]]
+                  for role in ("UpperLeg", "UpperArm"))
+    if legs @ arms >= -0.5 * np.linalg.norm(legs) * np.linalg.norm(arms) or tree.size < 1e-9:
+        return joints, []
+    faces = facing(tree.places, {role: j for role, j in joints.items() if role.endswith(LEG)})
+    wrong, right = ("arms", "legs") if faces >= 0 else ("legs", "arms")
+    roles = ARM if wrong == "arms" else LEG
+    note = f"By name the left of the {wrong} is the right of the {right}: the {wrong} were left out. Pair them by hand."
+    return {role: j for role, j in joints.items() if not role.endswith(roles)}, [note]
 
 
 def _true_sides(tree: Tree, joints: dict[str, int], confidence: dict[str, float]

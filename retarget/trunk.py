@@ -20,8 +20,9 @@ def find_head(tree: Tree, joints: dict[str, int], named: list[int], structure: S
     fits = [j for j in named if j not in joints.values() and (chest < 0 or tree.below(chest, j))]
     if fits:
         return {"Head": fits[0]}
-    fits = [j for j, name in tree.words.items()
-            if name.side is None and name.base in ("spine", "neck") and chest >= 0 and tree.below(chest, j)]
+    middle = [j for j, name in tree.words.items()
+              if name.side is None and {*name.forms, *name.loose_forms} & {"spine", "neck"}]
+    fits = [j for j in middle if chest >= 0 and tree.below(chest, j)]
     if fits:
         return {"Head": max(fits, key=tree.depth)}
     return {} if chest < 0 or structure.arms is None else _head_by_place(tree, chest, arms)

@@ -169,3 +169,15 @@ def test_deform_bones_of_a_control_rig_are_joined_past_the_bones_that_move_them(
     loose = replace(twice, parents=np.concatenate([body.parents, np.full(count, -1)]),
                     offsets=np.concatenate([body.offsets, rest_pose(body)[0]]))
     assert found(loose) == expected
+
+
+def test_arms_whose_names_cross_the_legs_are_left_out_and_said():
+    body = human(MIXAMO)
+    other = {"Left": "Right", "Right": "Left"}
+    names = tuple(next((other[s] + n[len(s):] for s in other if n.startswith(s) and ("Arm" in n or "Hand" in n
+                                                                                     or "Shoulder" in n)), n)
+                  for n in body.names)
+    roles = find_roles(replace(body, names=names))
+    assert {role for role in roles.joints if "Arm" in role} == set()
+    assert names[roles.joints["LeftLowerLeg"]] == "LeftLeg"
+    assert any("the arms were left out" in note for note in roles.notes)
