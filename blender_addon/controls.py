@@ -156,8 +156,7 @@ def _goals(rig: _Rig, places: Mapping[str, Rigid], carrier: str | None, root: st
     """Return what each control is to do: FK controls, what carries them, IK controls, targets and poles."""
     goals = {control: _goal(rig.probe, control, _movement(rig, places, bone)) for bone, control in rig.fk.own.items()}
     if carrier is not None:
-        turn = between(rig.probe.rest[rig.probe.bones[root]], places[root]).turn
-        goals[carrier] = _carrying(rig, goals, carrier, turn)
+        goals[carrier] = _carrying(rig, goals, carrier, places[root], root)
     for bone, control in rig.ik.own.items():
         goals[control] = _goal(rig.probe, control, between(rig.probe.rest[rig.probe.bones[bone]], places[bone]))
     for limb in rig.limbs:
@@ -194,14 +193,18 @@ def _along(rig: _Rig, bone: str) -> list[str]:
     return chain[1:]
 
 
-def _carrying(rig: _Rig, goals: Mapping[str, Goal], carrier: str, turn: np.ndarray) -> Goal:
-    """Return the goal of the control that carries the trunk: turned like the hips, so that the trunk is in place."""
+def _carrying(rig: _Rig, goals: Mapping[str, Goal], carrier: str, place: Rigid, root: str) -> Goal:
+    """Return the goal of the control that carries the trunk: turned like the hips, so that the trunk is in place.
+
+    place: where the hips are to be, (T,). Where no other control carries them, they are shifted to their place.
+    """
     seen = rig.probe
-    rest = seen.rest[seen.bones[carrier]]
+    rest, hips = seen.rest[seen.bones[carrier]], seen.rest[seen.bones[root]]
     tops = [top for top in trunk_tops(seen, rig.parents, rig.fk) if top in goals]
+    if not tops:
+        return Goal(place.shift - hips.shift + rest.shift)
+    turn = between(hips, place).turn
     shifts = [goals[top].shift - rotation.rotate(turn, seen.rest.shift[seen.bones[top]] - rest.shift) for top in tops]
-    if not shifts:
-        raise AddonError(f"No control of '{rig.armature.name}' turns its hips or its spine.")
     return Goal(np.mean(shifts, axis=0), rotation.multiply(turn, rest.turn))
 
 
@@ -245,6 +248,8 @@ def _notes(rig: _Rig, goals: Mapping[str, Goal], places: Mapping[str, Rigid], ro
         off = max(_off(rig, places[one], movement, one) for one in joined)
         if off > TOLD:
             notes.append(f"One control turns {_listed(joined)}: they are up to {np.degrees(off):.1f}° off.")
+    notes += [f"The IK of '{limb.lower}' has no pole: its plane is the rig's own."
+              for limb in rig.limbs if limb.pole is None]
     if not any(rig.probe.of(rig.probe.carried, control, root) for control in goals):
         notes.append(f"No control moves '{root}': the body stays in its place.")
     return tuple(notes)

@@ -10,6 +10,7 @@ import numpy as np
 from mathutils import Euler, Vector
 
 from . import files
+from .deform import deform_bones
 from .errors import AddonError
 
 TILE = 0.5
@@ -78,8 +79,8 @@ def _skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def _sticks(armature: bpy.types.Object) -> None:
-    """Give a rig without a skin something to be seen by: a spindle along each bone."""
-    for bone in armature.data.bones:
+    """Give a rig without a skin something to be seen by: a spindle along each deform bone."""
+    for bone in (armature.data.bones[name] for name in deform_bones(armature)):
         length, wide, up = bone.length, bone.length / 8, bone.length / 7
         mesh = bpy.data.meshes.new("Stick")
         ring = [(wide, up, 0), (0, up, wide), (-wide, up, 0), (0, up, -wide)]

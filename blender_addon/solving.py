@@ -14,7 +14,8 @@ import numpy as np
 from retarget import rotation
 
 from .armature import Channels
-from .channels import rotation_channels
+from .channels import rotation_channels, rotations_of
+from .locks import respect
 from .probing import Probe, may_shift
 from .rigid import STILL, Rigid, between, moved
 
@@ -46,7 +47,9 @@ def solve(armature: bpy.types.Object, probe: Probe, goals: Mapping[str, Goal]) -
         wanted = space if goal.turn is None else goal.turn
         if goal.turn is not None:
             basis = np.broadcast_to(rotation.multiply(rotation.inverse(space), wanted), goal.turn.shape)
-            found.append(Channels(control, *rotation_channels(bone.rotation_mode, basis)))
+            channel = Channels(control, *rotation_channels(bone.rotation_mode, basis))
+            found.append(channel)
+            wanted = rotation.multiply(space, _allowed(armature, channel))
         free = may_shift(bone) and probe.carried[probe.controls[control]].any()
         near = NEAR * probe.size if carried is not STILL and goal.turn is not None else 0.0
         if free and np.linalg.norm(goal.shift - place, axis=-1).max() > near:
@@ -58,6 +61,12 @@ def solve(armature: bpy.types.Object, probe: Probe, goals: Mapping[str, Goal]) -
     keyed = {(channel.bone, channel.property) for channel in found}
     return found + [one for name in did for one in at_rest(armature.pose.bones[name])
                     if (name, one.property) not in keyed]
+
+
+def _allowed(armature: bpy.types.Object, channel: Channels) -> np.ndarray:
+    """Return the rotations that locks and limits leave of a channel, so that what hangs on the bone can make up."""
+    kept, _ = respect(armature, [channel])
+    return rotations_of(armature.pose.bones[channel.bone].rotation_mode, (kept or [channel])[0].values)
 
 
 def at_rest(bone: bpy.types.PoseBone) -> list[Channels]:

@@ -45,17 +45,20 @@ class Stage:
     def places(self) -> Rigid:
         """Evaluate the rig as it is posed now; return where all bones are in armature space, (N,)."""
         self.armature.update_tag()
-        layer = self.scene.view_layers[0]
-        layer.update()
-        bones = self.evaluated.pose.bones
-        flat = np.empty(len(bones) * 16, np.float32)
-        bones.foreach_get("matrix", flat)
-        return from_matrices(flat.reshape(-1, 4, 4).swapaxes(1, 2))
+        self.scene.view_layers[0].update()
+        return self._read()
 
     def places_at(self, frame: float) -> Rigid:
         """Evaluate the rig at a frame of its animation. → (N,)."""
         self.scene.frame_set(int(frame), subframe=float(frame) % 1.0)
-        return self.places()
+        return self._read()
+
+    def _read(self) -> Rigid:
+        """Return where all bones were evaluated to be, (N,)."""
+        bones = self.evaluated.pose.bones
+        flat = np.empty(len(bones) * 16, np.float32)
+        bones.foreach_get("matrix", flat)
+        return from_matrices(flat.reshape(-1, 4, 4).swapaxes(1, 2))
 
     def rest(self) -> None:
         """Put every bone's own channels at rest."""

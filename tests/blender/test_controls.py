@@ -13,6 +13,7 @@ from bl_ext.user_default.sfv.bake import BakeOptions, moved_joints, write
 from bl_ext.user_default.sfv.controls import control_channels
 from bl_ext.user_default.sfv.deform import deform_skeleton, is_control_rig
 from bl_ext.user_default.sfv.errors import AddonError
+from bl_ext.user_default.sfv.locks import respect
 from bl_ext.user_default.sfv.transfer import Choices, perform, transfer
 
 from retarget import Motion, kinematics, rotation
@@ -165,6 +166,31 @@ def test_a_rig_made_by_hand_follows_the_wildest_motion(kind):
     turn, _, place = errors(armature, on_rig, list(on_rig.skeleton.names))
     assert turn.max() < 0.1
     assert place.max() < 1e-4
+
+
+def test_hips_that_only_turn_with_their_control_travel_with_what_carries_them():
+    armature = control_rigs.parallel("COPY_ROTATION")
+    hips = armature.pose.bones["mixamorig:Hips"]
+    hips.constraints.remove(next(c for c in hips.constraints if c.type == "COPY_LOCATION"))
+    on_rig = rigs.wild_motion(deform_skeleton(armature, "mixamorig:Hips"), 31)
+    keyed(armature, on_rig)
+    turn, _, place = errors(armature, on_rig, list(on_rig.skeleton.names))
+    assert turn.max() < 0.1
+    assert place.max() < 1e-4
+
+
+def test_what_hangs_on_a_locked_control_makes_up_for_it():
+    armature = control_rigs.parallel("COPY_TRANSFORMS")
+    knee = armature.pose.bones["CTRL mixamorig:LeftLeg"]
+    knee.rotation_mode, knee.lock_rotation = "XYZ", (False, True, True)
+    on_rig = rigs.wild_motion(deform_skeleton(armature, "mixamorig:Hips"), 31)
+    solved = control_channels(armature, on_rig, set(on_rig.skeleton.names))
+    write(armature, respect(armature, solved.channels)[0], 1 + np.arange(31), "wild", BakeOptions())
+    turn, _, _ = errors(armature, on_rig, ["mixamorig:LeftLeg", "mixamorig:LeftFoot", "mixamorig:LeftUpLeg"])
+    assert turn[0] > 1
+    assert turn[1:].max() < 0.1
+    curves = [c for bag in rigs.bags(armature.animation_data.action) for c in bag.fcurves if knee.name in c.data_path]
+    assert {(c.data_path.rsplit(".", 1)[1], c.array_index) for c in curves} == {("rotation_euler", 0)}
 
 
 @pytest.mark.parametrize("mode", ["XYZ", "ZXY", "AXIS_ANGLE"])
