@@ -13,11 +13,13 @@ from retarget.back import Pose, pose_back
 from retarget.kinematics import local_rotations
 from retarget.mapping import BoneMap
 from retarget.motion import Skeleton
+from retarget.solve import Options
 
 from . import maps
 from .armature import placement
 from .bake import check_writable, scene_fps
 from .errors import AddonError
+from .retargeting import choices
 from .transfer import skeleton_for
 
 FORMAT_VERSION = 1
@@ -36,8 +38,9 @@ def pin(scene: bpy.types.Scene, selected: bool) -> str:
     frames = motion_frames(scene, motion)
     bone_map = maps.mapped(scene, motion.skeleton, target)
     bones = _chosen(target, bone_map) if selected else None
+    options = choices(scene, motion, target).retarget
     for frame in frames:
-        entry = _entry(target, motion, frame, bone_map, bones)
+        entry = _entry(target, motion, frame, bone_map, bones, options)
         store(scene, added(held(scene), entry))
     what = "pose" if bones is None else f"{len(bones)} bone{'s' if len(bones) > 1 else ''}"
     return f"Pinned the {what} at frame {scene.frame_current}"
@@ -61,9 +64,9 @@ def document(scene: bpy.types.Scene) -> dict[str, Any]:
 
 def motion_frames(scene: bpy.types.Scene, motion: Motion) -> list[int]:
     """Return the frame of the motion that the scene shows, or the two that it lies between."""
-    choices = scene.sfv.retarget
-    rate = 1.0 if choices.every_frame else motion.fps / scene_fps(scene)
-    first = choices.range_start if choices.use_range else 0
+    panel = scene.sfv.retarget
+    rate = 1.0 if panel.every_frame else motion.fps / scene_fps(scene)
+    first = panel.range_start if panel.use_range else 0
     now = (scene.frame_current_final - scene.sfv.first_frame) * rate + first
     if not -BETWEEN <= now <= len(motion) - 1 + BETWEEN:
         last = scene.sfv.first_frame + (len(motion) - 1 - first) / rate
@@ -104,12 +107,12 @@ def _chosen(target: bpy.types.Object, bone_map: BoneMap) -> set[str]:
     return moved
 
 
-def _entry(target: bpy.types.Object, motion: Motion, frame: int, bone_map: BoneMap, bones: set[str] | None
-           ) -> dict[str, Any]:
+def _entry(target: bpy.types.Object, motion: Motion, frame: int, bone_map: BoneMap, bones: set[str] | None,
+           options: Options) -> dict[str, Any]:
     """Return the target's pose as a pin of one frame of the motion."""
     hips = next((pair.target for pair in bone_map.pairs if pair.role == "Hips"), None)
     rig = skeleton_for(target, hips)
-    pose = pose_back(motion.slice(frame, frame + 1), rig, bone_map, shown_pose(target, rig))
+    pose = pose_back(motion, frame, rig, bone_map, shown_pose(target, rig), options)
     names, root = motion.skeleton.names, motion.skeleton.names[motion.skeleton.root]
     if bones is None:
         rotations = {name: q.tolist() for name, q in zip(names, pose.rotations, strict=True)}

@@ -272,3 +272,17 @@ def test_the_sources_say_what_is_missing(target):
         sources.chosen(scene, "armature")
     with pytest.raises(AddonError, match="no simulated motion"):
         sources.chosen(scene, "simulate")
+
+
+@pytest.mark.parametrize(("every", "fps", "frame"), [(False, 30, 8), (False, 60, 15), (True, 24, 8)])
+def test_a_pin_belongs_to_the_frame_that_is_shown(target, every, fps, frame):
+    scene, held = bpy.context.scene, bpy.context.scene.sfv.retarget
+    scene.render.fps, held.every_frame, held.use_range, held.range_start, held.stride = fps, every, True, 5, 0.5
+    bpy.ops.sfv.retarget()
+    scene.frame_set(frame)
+    bpy.ops.sfv.pin_pose()
+    (pin,) = pins.held(scene)
+    motion = rigs.walk_in_place()
+    assert pin["frame"] == 12
+    turns = np.array([pin["pose"]["rotations"][name] for name in motion.skeleton.names])
+    assert rotation.angle(turns, motion.rotations[12]).max() < 0.02

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "retarget": {"numpy", "retarget"},
-    "blender_addon": {"bpy", "mathutils", "addon_utils", "numpy", "retarget"},
+    "blender_addon": {"bpy", "mathutils", "bpy_extras", "addon_utils", "numpy", "retarget"},
     "sfv_core": {"numpy", "scipy", "filelock", "platformdirs", "retarget", "sfv_core"},
 }
 """Beside the standard library; relative imports are a package's own."""
