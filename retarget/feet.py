@@ -157,11 +157,15 @@ class Feet:
 
 
     def _roll(self, ours: Leg, theirs: Leg) -> None:
-        """Bend the toes up where they would be deeper in the floor than the source's are."""
+        """Bend the toes up where they would be deeper in the floor than the source's are.
+
+        A source whose toes end nowhere, as SMPL's, says nothing of them.
+        """
         toes = theirs.joint("Toes")
         tip = self.size.of(self.source.place(ours.joint("Toes")) + ours.toes(self.source))
         way = theirs.toes(self.target) @ theirs.body.axes
-        sunk = np.minimum(tip[:, 2] - self.size.scale * ours.tip_height, 0.0)
+        known = ours.has_tip or not theirs.has_tip
+        sunk = np.minimum(tip[:, 2] - self.size.scale * ours.tip_height, 0.0) if known else 0.0
         least = theirs.tip_height + sunk - self._at(toes)[:, 2]
         length = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
         up = np.clip(least / length, -1.0, _TOES_UP)

@@ -9,7 +9,7 @@ from . import rotation
 _STRAIGHT = 0.25
 """Sine of a limb's bend below which it may count as bent the wrong way, and its joint's own axis helps out."""
 _HINGE = 0.05
-"""Weight of the joint's own axis against the limb's bend."""
+"""Weight of the joint's own axis against the sine of the limb's bend, for limbs that bend by as much in rad or more."""
 _SAME = 1e-9
 """Difference of reach in m below which a limb keeps its bend as it is."""
 
@@ -27,12 +27,18 @@ def reach(start: np.ndarray, middle: np.ndarray, end: np.ndarray, goal: np.ndarr
     now, far = _length(line), _length(wanted)
     distance = np.clip(far, np.abs(upper - lower), upper + lower)
     swing = rotation.between(line, wanted)
-    axis, sign = _bend_axis(line, middle - start, end - middle, upper * lower, hinge)
-    sign = np.where(np.abs(distance - now) < _SAME, sign, np.abs(sign))
-    first = _corner(upper, distance, lower) * sign - _corner(upper, now, lower) * _sign_of(axis, line, middle - start)
-    last = _corner(lower, distance, upper) * sign - _corner(lower, now, upper) * _sign_of(axis, line, middle - start)
-    turns = [rotation.multiply(swing, rotation.from_rotvec(axis * angle[:, None])) for angle in (-first, last)]
-    return turns[0], turns[1], start + wanted * (distance / np.maximum(far, 1e-12))[:, None]
+    corner = _corner(upper, distance, lower)
+    move = np.abs(corner - _corner(upper, now, lower))
+    axis = rotation.rotate(swing, _bend_axis(line, middle - start, end - middle, upper * lower, hinge, move))
+    along = wanted / np.maximum(far, 1e-12)[:, None]
+    knee = upper[:, None] * (np.cos(corner)[:, None] * along + np.sin(corner)[:, None] * np.cross(along, axis))
+    first, last = rotation.rotate(swing, middle - start), rotation.rotate(swing, end - middle)
+    still = np.abs(distance - now) < _SAME
+    turns = []
+    for bone, new in ((first, knee), (last, along * distance[:, None] - knee)):
+        turn = rotation.between(bone, np.where(still[:, None], bone, new))
+        turns.append(rotation.multiply(turn, swing))
+    return turns[0], turns[1], start + along * distance[:, None]
 
 
 def _corner(near: np.ndarray, distance: np.ndarray, opposite: np.ndarray) -> np.ndarray:
@@ -41,24 +47,20 @@ def _corner(near: np.ndarray, distance: np.ndarray, opposite: np.ndarray) -> np.
     return np.arccos(np.clip(cosine, -1.0, 1.0))
 
 
-def _bend_axis(line: np.ndarray, upper: np.ndarray, lower: np.ndarray, scale: np.ndarray, hinge: np.ndarray
-               ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unit axis (T, 3) at right angles to the limb about which it bends, and −1 where it bends back, (T,).
+def _bend_axis(line: np.ndarray, upper: np.ndarray, lower: np.ndarray, scale: np.ndarray, hinge: np.ndarray,
+               move: np.ndarray) -> np.ndarray:
+    """Return the unit axis (T, 3) at right angles to the limb about which it bends.
 
-    The plane in which the limb lies decides; the hinge does where the limb is straight.
+    The plane in which the limb lies decides; where it is straight, or bent back a little, its hinge does, the more the
+    farther it has to bend: move (T,) in rad.
     """
     bend = np.cross(upper, lower) / np.maximum(scale, 1e-12)[:, None]
     along = line / np.maximum(_length(line), 1e-12)[:, None]
     level = hinge - np.sum(hinge * along, axis=-1, keepdims=True) * along
     back = (np.sum(bend * hinge, axis=-1) < 0) & (_length(bend) < _STRAIGHT)
-    sign = np.where(back, -1.0, 1.0)
-    axis = bend * sign[:, None] + _HINGE * level
-    return axis / np.maximum(_length(axis), 1e-12)[:, None], sign
-
-
-def _sign_of(axis: np.ndarray, line: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Return +1 where the upper bone lies on the side of the line that a bend about the axis gives, else −1. (T,)."""
-    return np.where(np.sum(np.cross(upper, line) * axis, axis=-1) < 0, -1.0, 1.0)
+    weight = _HINGE * np.minimum(move / _HINGE, 1.0)
+    axis = bend * np.where(back, -1.0, 1.0)[:, None] + weight[:, None] * level
+    return axis / np.maximum(_length(axis), 1e-12)[:, None]
 
 
 def _length(v: np.ndarray) -> np.ndarray:

@@ -52,6 +52,11 @@ class Leg:
         return (place[foot] + rotation.rotate(turn[foot], self.offsets)) @ self.body.up
 
     @cached_property
+    def has_tip(self) -> bool:
+        """Whether the body has a joint at the toes' end."""
+        return bool(np.any(self.body.skeleton.parents == self.joint("Toes")))
+
+    @cached_property
     def _tip(self) -> np.ndarray:
         """Where the toes end at rest, seen from the ball in the world in m, (3,): their own end if the body has one."""
         place, ball = self.body.pose[0], self.joint("Toes")
