@@ -5,7 +5,7 @@ Constraints and drivers are not interpreted: whatever a rigger built, a bone tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import bpy
@@ -83,22 +83,21 @@ def probe(stage: Stage, bones: set[str], controls: Callable[[str], bool] = lambd
     rows = {name: i for i, name in enumerate(n for n in order if n in {*turnable, *shiftable})}
     own = rest.shift[[index[name] for name in bones]]
     size = max(float(np.ptp(own, axis=0).max()), 1e-6)
+    trials = [(name, _turned) for name in turnable]
+    trials += [(name, _shifted(rest, index, SHIFT * size, own.mean(axis=0))) for name in shiftable]
     share = np.zeros((len(rows), len(index)))
     points, bends, carried, moves = (np.zeros(share.shape, bool) for _ in range(4))
-    for control, columns, did in _trials(stage, graph, order, turnable, rest, index, _turned):
-        at, me = (rows[control], columns), int(np.argmax(columns == index[control]))
-        if not _obeys(rest[index[control]], did[me]):
-            continue
-        share[at], points[at], bends[at] = _turns(rest[columns], did, me)
-        goes, far = _goes(rest[columns], did, me)
-        carried[at], moves[at] = goes & (far | (share[at] != 0)), far | (share[at] != 0)
-    shift = _shifted(rest, index, SHIFT * size, own.mean(axis=0))
-    for control, columns, did in _trials(stage, graph, order, shiftable, rest, index, shift):
+    for (control, trial), columns, did in sorted(_tried(stage, graph, order, trials, rest, index),
+                                                 key=lambda tried: tried[0][1] is not _turned):
         at, me = (rows[control], columns), int(np.argmax(columns == index[control]))
         goes, far = _goes(rest[columns], did, me)
-        if np.linalg.norm(did[me].shift) < ALIKE * SHIFT * size:
-            goes, far = np.zeros_like(goes), np.zeros_like(far)
-        carried[at], moves[at] = goes & far & (carried[at] | (control not in turnable)), moves[at] | far
+        if trial is _turned and _obeys(rest[index[control]], did[me]):
+            share[at], points[at], bends[at] = _turns(rest[columns], did, me)
+            carried[at], moves[at] = goes & (far | (share[at] != 0)), far | (share[at] != 0)
+        elif trial is not _turned and np.linalg.norm(did[me].shift) > ALIKE * SHIFT * size:
+            carried[at], moves[at] = goes & far & (carried[at] | (control not in turnable)), moves[at] | far
+        elif trial is not _turned:
+            carried[at] = False
     if not any(moves[row, index[name]] for name, row in rows.items()):
         raise AddonError(f"'{stage.armature.name}' moves by its controls, but none of its own bones moves any: all are "
                          "locked, or follow other objects. If it follows another armature, bake onto that one.")
@@ -128,33 +127,33 @@ def _shifted(rest: Rigid, index: dict[str, int], way: float, goal: np.ndarray) -
     return trial
 
 
-def _trials(stage: Stage, graph: Graph, order: list[str], controls: Sequence[str], rest: Rigid,
-            index: dict[str, int], trial: Trial) -> Iterator[tuple[str, np.ndarray, Rigid]]:
-    """Try controls, several at once where no bone hangs on two of them.
+def _tried(stage: Stage, graph: Graph, order: list[str], trials: list[tuple[str, Trial]], rest: Rigid,
+           index: dict[str, int]) -> Iterator[tuple[tuple[str, Trial], np.ndarray, Rigid]]:
+    """Make trials of controls, several at once where no bone hangs on two of them.
 
     Yield for each the bones that it may move, as numbers, and how those moved.
     """
     bits = reach(graph, order)
-    for group in _groups(bits, controls):
-        bones = [stage.armature.pose.bones[name] for name in group]
-        for bone in bones:
+    for group in _groups(bits, trials):
+        bones = [stage.armature.pose.bones[name] for name, _ in group]
+        for bone, (_, trial) in zip(bones, group, strict=True):
             bone.matrix_basis = trial(bone)
         places = stage.places()
         for bone in bones:
             bone.matrix_basis = Matrix()
-        for control in group:
+        for control, trial in group:
             columns = np.array([index[name] for i, name in enumerate(order) if bits[control] >> i & 1])
-            yield control, columns, between(rest[columns], places[columns])
+            yield (control, trial), columns, between(rest[columns], places[columns])
 
 
-def _groups(bits: dict[str, int], controls: Sequence[str]) -> list[list[str]]:
-    """Put controls together of which no two may move the same bone."""
-    groups: list[tuple[int, list[str]]] = []
-    for control in controls:
+def _groups(bits: dict[str, int], trials: list[tuple[str, Trial]]) -> list[list[tuple[str, Trial]]]:
+    """Put trials together of which no two may move the same bone, those that may move the most first."""
+    groups: list[tuple[int, list[tuple[str, Trial]]]] = []
+    for control, trial in sorted(trials, key=lambda one: -bits[one[0]].bit_count()):
         at = next((i for i, (taken, _) in enumerate(groups) if not taken & bits[control]), len(groups))
-        taken, names = groups[at] if at < len(groups) else (0, [])
-        groups[at:at + 1] = [(taken | bits[control], [*names, control])]
-    return [names for _, names in groups]
+        taken, members = groups[at] if at < len(groups) else (0, [])
+        groups[at:at + 1] = [(taken | bits[control], [*members, (control, trial)])]
+    return [members for _, members in groups]
 
 
 def _obeys(rest: Rigid, did: Rigid) -> bool:
