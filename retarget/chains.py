@@ -79,7 +79,8 @@ def share_twist(body: Body, posing: Posing) -> None:
             continue
         start, end = body.roles[limb], body.roles[side + _ENDS[name]]
         upper = name.startswith("Upper")
-        free = [bone for bone in bones if not (upper and bone in body.between(start, end))]
+        free = [bone for bone in bones if bone not in posing.driven
+                and not (upper and bone in body.between(start, end))]
         twist = _twist_since_rest(body, posing, start, end, not upper)
         for bone, share in zip(free, _shares(body, start, end, free), strict=True):
             turn = _scaled(twist, share - 1.0 if upper else share)

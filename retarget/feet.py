@@ -112,7 +112,8 @@ class Feet:
         else:
             lowest = float(np.percentile(points[..., 2].min(axis=1), LOWEST))
             own = np.full(points.shape[1], lowest if abs(lowest) < _NEAR * self.bodies[1].hip_height else 0.0)
-            points[..., 2] = np.maximum(points[..., 2], own)
+            if theirs.heights is not None:
+                points[..., 2] = np.maximum(points[..., 2], own)
         return own, own if theirs.heights is None else theirs.heights
 
     def _touches(self, leg: Leg, points: np.ndarray, given: np.ndarray | None) -> np.ndarray:
@@ -125,6 +126,8 @@ class Feet:
     def _left(self, stands: np.ndarray) -> np.ndarray:
         """Return the level direction to the pelvis' left, (T, 2), one and the same while a foot stands."""
         body = self.bodies[0]
+        if any(f"{side}UpperLeg" not in body.roles for side in SIDES):
+            return np.zeros((len(stands), 2))
         left, right = (self.source.place(body.roles[f"{side}UpperLeg"]) @ body.axes for side in SIDES)
         way = (left - right)[:, :2]
         return _steady(way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9), stands)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .bone_map import BoneMap, Pair
 from .motion import Skeleton
 from .roles import FINGERS, LIMBS, SIDES, SPINE, Roles, find_roles
@@ -9,6 +11,8 @@ from .tree import counting
 
 __all__ = ["BoneMap", "Pair", "guess"]
 
+_SAME_RIG = 10
+"""Parts that must have the same names for two skeletons to be the same rig."""
 _NAMESAKE = 0.9
 """Confidence in a pair of joints that have the same name and hang on joints that are paired."""
 
@@ -16,6 +20,7 @@ _NAMESAKE = 0.9
 def guess(source: Skeleton, target: Skeleton) -> BoneMap:
     """Pair the joints that play the same part, by names first and then by place; never across sides."""
     here, there = find_roles(source), find_roles(target)
+    there = _trunk_of(here, source, there, target)
     pairs: list[Pair] = []
     notes = [f"Source: {note}" for note in here.notes] + [f"Target: {note}" for note in there.notes]
 
@@ -40,6 +45,18 @@ def guess(source: Skeleton, target: Skeleton) -> BoneMap:
                 add(f"{role}Twist{i}", joint, bone, part=role)
     pairs += _namesakes(source, target, pairs, here, there)
     return BoneMap(tuple(pairs), tuple(notes + _missing(source, target, here, there)))
+
+
+def _trunk_of(here: Roles, source: Skeleton, there: Roles, target: Skeleton) -> Roles:
+    """Give the target the source's spine and neck where it is the same rig by name, whatever hangs on what."""
+    trunk = [source.names[j] for j in (*here.spine, *here.neck)]
+    shared = here.joints.keys() & there.joints.keys()
+    same = all(source.names[here.joints[role]] == target.names[there.joints[role]] for role in shared)
+    own = {target.names[j] for j in (*there.spine, *there.neck)}
+    if len(shared) < _SAME_RIG or not same or not own <= set(trunk) <= set(target.names):
+        return there
+    joints = [target.index(name) for name in trunk]
+    return replace(there, spine=tuple(joints[:len(here.spine)]), neck=tuple(joints[len(here.spine):]))
 
 
 def _twists(role: str, here: Roles, there: Roles) -> list[tuple[int, int]]:
