@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from humans import MIXAMO, arms_lowered, human, moving, rerolled
 
-from retarget import rotation
+from retarget import Motion, rotation
 from retarget.back import Pose, pose_back
 from retarget.mapping import guess
 from retarget.solve import retarget

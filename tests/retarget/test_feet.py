@@ -29,7 +29,8 @@ def squat(frames: int = 60) -> Motion:
     still = human()
     rest = rest_pose(still)[0]
     time = np.linspace(0.0, 2.0 * np.pi, frames)
-    root = rest[0] + np.stack([0.05 * np.sin(time), 0.03 * np.sin(2 * time), -0.02 - 0.15 * (1.0 - np.cos(time))], axis=1)
+    sway, down = 0.05 * np.sin(time), -0.02 - 0.15 * (1.0 - np.cos(time))
+    root = rest[0] + np.stack([sway, 0.03 * np.sin(2 * time), down], axis=1)
     motion = Motion(still, 30.0, root, np.tile(still.rest_rotations, (frames, 1, 1)))
     return _standing_on(motion, rest)
 
