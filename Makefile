@@ -35,6 +35,7 @@ bench:     ## Every figure that the project claims
 	$(CORE) -m benchmarks.physics
 	$(CORE) -m benchmarks.bone_maps
 	$(CORE) -m benchmarks.write_keys
+	$(CORE) -m benchmarks.rigify_keys
 
 examples:  ## Render the example clips anew
 	$(PYTHON) tools/environments.py core bpy-4.5
