@@ -17,6 +17,7 @@ from .controls import Controlled, Limbs, control_channels
 from .deform import deform_skeleton, is_control_rig
 from .following import Following, measure
 from .locks import respect
+from .standing import as_it_stands
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,16 @@ def perform(armature: bpy.types.Object, motion: Motion, choices: Choices) -> Per
     hips = next((pair.target for pair in bone_map.pairs if pair.role == "Hips"), None)
     if hips in skeleton.names:
         skeleton = skeleton_for(armature, hips)
+    skeleton, standing = as_it_stands(armature, skeleton, motion.skeleton, bone_map)
     on_rig, frames = timed(retarget(motion, skeleton, bone_map, choices.retarget), choices.bake)
     bones = {pair.target for pair in bone_map.pairs} | moved_joints(on_rig)
     if is_control_rig(armature):
         solved = control_channels(armature, on_rig, bones, choices.limbs)
     else:
         solved = Controlled(channels_of(armature, on_rig, bones))
-    channels, notes = respect(armature, solved.channels)
-    return Performance(channels, frames, bone_map, bone_map.notes + solved.notes + notes, on_rig, solved.followed)
+    channels, lost = respect(armature, solved.channels)
+    notes = bone_map.notes + standing + solved.notes + lost
+    return Performance(channels, frames, bone_map, notes, on_rig, solved.followed)
 
 
 def skeleton_for(armature: bpy.types.Object, root: str | None = None) -> Skeleton:

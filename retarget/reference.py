@@ -6,9 +6,9 @@ import numpy as np
 
 from .errors import RetargetError
 from .kinematics import world_poses
-from .motion import Motion
+from .motion import Motion, Skeleton
 from .rest import Body
-from .roles import SIDES
+from .roles import SIDES, find_roles
 
 _LOOKED_AT = 400
 """Frames that are looked at for one in which the body stands."""
@@ -29,6 +29,18 @@ def standing(motion: Motion, source: Body, target: Body, frame: int | None) -> M
     if source.stands or not target.stands:
         return motion
     return motion.with_rest(best_frame(motion, source.roles))
+
+
+def standing_skeleton(motion: Motion) -> Skeleton:
+    """Return a motion's skeleton, at rest as in its best frame where its own rest pose is no body.
+
+    For targets: their bones and axes are the same, so a motion on it is one on the motion's own skeleton.
+    """
+    roles = find_roles(motion.skeleton).joints
+    body = Body(motion.skeleton, tuple(roles.values()), roles, roles.get("Hips", motion.skeleton.root))
+    if not roles or body.stands:
+        return motion.skeleton
+    return motion.with_rest(best_frame(motion, roles)).skeleton
 
 
 def best_frame(motion: Motion, roles: dict[str, int]) -> int:
@@ -55,6 +67,6 @@ def best_frame(motion: Motion, roles: dict[str, int]) -> int:
                             axis=0)
     best = int(np.argmax(score))
     if trunk is not None and trunk[best, 2] < 0.5:
-        raise RetargetError("The source's rest pose is not a body, and it stands in no frame of the motion. Name a "
-                            "frame that can serve as its rest pose (reference frame).")
+        raise RetargetError("The rest pose is not a body, and it stands in no frame of the motion. Name a frame that "
+                            "can serve as its rest pose (reference frame).")
     return int(frames[best])

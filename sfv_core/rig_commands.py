@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,22 @@ def retarget(options: argparse.Namespace, console: Console) -> Report:
     from retarget import bvh
     from retarget.files import read_motion
     from retarget.mapping import BoneMap, guess
+    from retarget.reference import standing_skeleton
     from retarget.solve import Options
     from retarget.solve import retarget as solve
 
     from .bake import solver_options
 
     source = read_motion(existing_file(options.motion, "motion"))
-    target = bvh.load(existing_file(options.target, "target")).skeleton
+    template = bvh.load(existing_file(options.target, "target"))
+    target = standing_skeleton(template)
     out = output_file(options.out, ".bvh")
     bone_map = BoneMap.load(options.map) if options.map else guess(source.skeleton, target)
     choices = Options(**solver_options(read_settings(options, RetargetConfig)))
     with made_for_output(out.parent):
-        bvh.save(solve(source, target, bone_map, choices), out, bvh.unit_of(options.target))
+        made = solve(source, target, bone_map, choices)
+        bvh.save(replace(made, skeleton=replace(template.skeleton, root=made.skeleton.root)), out,
+                 bvh.unit_of(options.target))
     return {"frames": len(source), "pairs": len(bone_map.pairs), "notes": list(bone_map.notes), "files": [str(out)]}
 
 

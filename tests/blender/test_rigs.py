@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import addon_utils
 import bpy
 import numpy as np
@@ -10,6 +12,9 @@ import rigs
 from bl_ext.user_default.sfv.bake import BakeOptions
 from bl_ext.user_default.sfv.errors import AddonError
 from bl_ext.user_default.sfv.transfer import Choices, transfer
+from mathutils import Matrix
+
+from retarget import RetargetError
 
 AT_30 = Choices(bake=BakeOptions(fps=30))
 
@@ -81,3 +86,25 @@ def test_fingers_that_no_joint_drives_get_no_keys(shared_data):
     bpy.context.scene.frame_set(10)
     np.testing.assert_allclose(thumb.rotation_quaternion, (0.8, 0.6, 0.0, 0.0), atol=1e-6)
     assert thumb.name not in {group.name for bag in rigs.bags(action) for group in bag.groups}
+
+
+def test_a_rig_that_rests_as_no_body_is_taken_as_it_is_posed():
+    armature = rigs.mixamo_like()
+    bpy.ops.object.mode_set(mode="EDIT")
+    for bone in armature.data.edit_bones:
+        if any(word in bone.name for word in ("UpLeg", "Leg", "Foot", "Toe")):
+            head, tail = ((v.x, -v.y, 1.9 - v.z) for v in (bone.head, bone.tail))
+            bone.head, bone.tail = head, tail
+    bpy.ops.object.mode_set(mode="OBJECT")
+    with pytest.raises(RetargetError, match="rest pose is not a body"):
+        transfer(armature, rigs.walk_in_place(), "walk")
+    assert not bpy.data.actions
+    for side in ("Left", "Right"):
+        thigh = armature.pose.bones[f"mixamorig:{side}UpLeg"]
+        down = Matrix.Rotation(math.pi, 4, "X") @ thigh.bone.matrix_local.to_3x3().to_4x4()
+        thigh.matrix = Matrix.Translation(thigh.head) @ down
+        bpy.context.view_layer.update()
+    made = transfer(armature, rigs.walk_in_place(), "walk")
+    assert any("rests in a pose that is no body" in note for note in made.notes)
+    heads, _ = rigs.shown(armature, tuple(f"mixamorig:{name}" for name in ("Head", "Hips", "LeftFoot")), 10)
+    assert heads[0, 2] > heads[1, 2] > heads[2, 2] + 0.5

@@ -21,6 +21,7 @@ from humans import (
 from retarget import Motion, RetargetError, Skeleton, rotation
 from retarget.kinematics import rest_pose, world_poses
 from retarget.mapping import BoneMap, Pair, guess
+from retarget.reference import standing_skeleton
 from retarget.solve import Options, retarget
 
 HANDS = ("left_hand", "right_hand")
@@ -256,6 +257,32 @@ def test_a_pole_with_a_standing_frame_as_rest_works(walk: Motion):
     upright = replace(lying, rotations=np.concatenate([pole.rest_rotations[None], lying.rotations[1:]]),
                       root_pos=np.concatenate([rest_pose(pole)[0][:1], lying.root_pos[1:]])).with_rest(0)
     assert np.allclose(places(onto(upright, walk.skeleton))[1:], places(walk)[1:], atol=1e-9)
+
+
+def _folded(motion: Motion) -> Motion:
+    """Return the motion, standing in frame 0, on a skeleton that rests with its legs folded up beside its trunk."""
+    rest = motion.skeleton.rest_rotations.copy()
+    rest[[motion.skeleton.index(f"{side}_hip") for side in ("left", "right")]] = [0.0, 1.0, 0.0, 0.0]
+    return Motion(replace(motion.skeleton, rest_rotations=rest), motion.fps,
+                  np.concatenate([rest_pose(motion.skeleton)[0][:1], motion.root_pos[1:]]),
+                  np.concatenate([motion.skeleton.rest_rotations[None], motion.rotations[1:]]))
+
+
+def test_a_source_whose_rest_is_no_body_takes_a_standing_frame_as_its_rest(walk: Motion):
+    assert np.allclose(places(onto(_folded(walk), rerolled(walk.skeleton)))[1:], places(walk)[1:], atol=1e-6)
+
+
+def test_a_reference_frame_that_is_not_there_is_refused(walk: Motion):
+    with pytest.raises(RetargetError, match="no frame 999"):
+        onto(walk, walk.skeleton, Options(reference_frame=999))
+
+
+def test_a_target_whose_rest_is_no_body_is_taken_as_it_stands_in_its_own_motion(walk: Motion):
+    folded = _folded(walk)
+    assert np.allclose(places(onto(walk, standing_skeleton(folded))), places(walk), atol=1e-6)
+    with pytest.raises(RetargetError, match="rest pose is not a body"):
+        onto(walk, folded.skeleton)
+    assert standing_skeleton(walk) is walk.skeleton
 
 
 def test_a_map_without_roles_transfers_rotations_from_the_source_root(walk: Motion):
