@@ -88,6 +88,7 @@ def write(armature: bpy.types.Object, channels: Sequence[Channels], frames: np.n
 
     frames: frame of the timeline of each row, (T,). The Action that was assigned is kept with a fake user.
     """
+    _check_numbers(armature, channels)
     kept, baked = _thinned(armature, channels, options)
     animated = armature.animation_data is not None
     action, bag, slot = new_action(armature, name)
@@ -127,6 +128,14 @@ def check_writable(armature: bpy.types.Object) -> None:
         raise AddonError(f"'{armature.name}' is in Edit Mode. Leave Edit Mode first.")
     if armature.animation_data and armature.animation_data.use_tweak_mode:
         raise AddonError(f"'{armature.name}' is tweaking an NLA strip. Leave tweak mode (Tab in the NLA editor) first.")
+
+
+def _check_numbers(armature: bpy.types.Object, channels: Sequence[Channels]) -> None:
+    """Raise AddonError where a value is no number, before anything is written."""
+    bad = sorted({channel.bone for channel in channels if not np.isfinite(channel.values).all()})
+    if bad:
+        raise AddonError(f"'{armature.name}' gets values that are not numbers (NaN) on {', '.join(bad[:5])}. Look for "
+                         "bones of size 0, or scaled to 0, and choose other bones for these joints.")
 
 
 def _cut(motion: Motion, options: BakeOptions) -> Motion:

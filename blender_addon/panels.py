@@ -89,8 +89,6 @@ class SFV_PT_results(Sidebar, bpy.types.Panel):
                                  (held.simulated.picture, "Open Learning Curve", "GRAPH")):
             if path:
                 column.operator("sfv.open", text=text, icon=icon).path = path
-        for note in tracking.notes:
-            draw_text(self.layout, context, note, "DOT")
 
 
 def draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import live, maps
+from . import live, maps, tracking
 from .panels import Sidebar, draw_text
 
 SURE, DOUBTFUL = 0.8, 0.5
@@ -106,6 +106,21 @@ class SFV_PT_map(Sidebar, bpy.types.Panel):
         draw_pair(layout, context, held)
 
 
+class SFV_PT_notes(Sidebar, bpy.types.Panel):
+    """What the last bake left out, and why."""
+
+    bl_label = "Notes"
+    bl_parent_id = "SFV_PT_retarget"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(tracking.notes)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for note in tracking.notes:
+            draw_text(self.layout, context, note, "DOT")
+
+
 def draw_pair(layout: bpy.types.UILayout, context: bpy.types.Context, held: bpy.types.PropertyGroup) -> None:
     """Draw what is known of the chosen row."""
     if not 0 <= held.active < len(held.pairs):
@@ -137,6 +152,6 @@ def icon_of(pair: bpy.types.PropertyGroup, target: bpy.types.Object | None) -> s
     return "CHECKMARK" if pair.confidence >= SURE else "QUESTION"
 
 
-CLASSES = (SFV_UL_files, SFV_UL_pairs, SFV_PT_retarget, SFV_PT_retarget_options, SFV_PT_map)
+CLASSES = (SFV_UL_files, SFV_UL_pairs, SFV_PT_retarget, SFV_PT_retarget_options, SFV_PT_map, SFV_PT_notes)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -10,7 +10,8 @@ import pytest
 import rigs
 from bl_ext.user_default.sfv import armature as armatures
 from bl_ext.user_default.sfv import transfer as transfers
-from bl_ext.user_default.sfv.bake import BakeOptions, bake
+from bl_ext.user_default.sfv.armature import Channels
+from bl_ext.user_default.sfv.bake import BakeOptions, bake, write
 from bl_ext.user_default.sfv.errors import AddonError
 from bl_ext.user_default.sfv.transfer import Choices, transfer
 
@@ -243,19 +244,31 @@ def test_a_linked_armature_is_refused_with_what_to_do(armature, tmp_path):
     assert not bpy.data.actions
 
 
-def test_a_library_override_is_baked_saved_and_opened_again(armature, tmp_path):
+@pytest.mark.parametrize("nla", [False, True])
+def test_a_library_override_is_baked_saved_and_opened_again(armature, tmp_path, nla):
     override = library(tmp_path, armature).override_create(remap_local_usages=True)
-    bpy.context.scene.collection.objects.link(override) if override.name not in bpy.context.scene.objects else None
-    made = transfer(override, rigs.walk_in_place(), "walk", Choices(bake=BakeOptions(fps=30)))
+    if override.name not in bpy.context.scene.objects:
+        bpy.context.scene.collection.objects.link(override)
+    made = transfer(override, rigs.walk_in_place(), "walk", Choices(bake=BakeOptions(fps=30, nla=nla)))
     keys, name = made.baked.keys, override.name
     _, before = rigs.shown(override, (LEG,), 10)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
     again = next(thing for thing in bpy.data.objects if thing.override_library)
-    assert again.name == name and again.animation_data.action.name == "walk"
-    assert sum(len(curve.keyframe_points) for curve in curves(again.animation_data.action)) == keys
+    animation = again.animation_data
+    action = animation.nla_tracks[0].strips[0].action if nla else animation.action
+    assert again.name == name and action.name == "walk"
+    assert sum(len(curve.keyframe_points) for curve in curves(action)) == keys
     assert rotation.angle(before, rigs.shown(again, (LEG,), 10)[1]).max() < 1e-4
+
+
+def test_values_that_are_no_numbers_are_refused_by_bone(armature):
+    before = state()
+    channels = [Channels(ARM, "location", np.zeros((3, 3))), Channels(LEG, "location", np.full((3, 3), np.nan))]
+    with pytest.raises(AddonError, match=f"not numbers .* on {LEG}"):
+        write(armature, channels, np.arange(3), "a", BakeOptions())
+    assert state() == before
 
 
 def test_what_fails_while_keys_are_written_leaves_nothing(armature, monkeypatch):
