@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from . import rotation
+from .smoothing import rising
 
 _STRAIGHT = 0.25
 """Sine of a limb's bend below which it may count as bent the wrong way, and its joint's own axis helps out."""
-_HINGE = 0.05
-"""Weight of the joint's own axis against the sine of the limb's bend, for limbs that bend by as much in rad or more."""
 _SAME = 1e-9
 """Difference of reach in m below which a limb keeps its bend as it is."""
 
@@ -51,14 +50,14 @@ def _bend_axis(line: np.ndarray, upper: np.ndarray, lower: np.ndarray, scale: np
                move: np.ndarray) -> np.ndarray:
     """Return the unit axis (T, 3) at right angles to the limb about which it bends.
 
-    The plane in which the limb lies decides; where it is straight, or bent back a little, its hinge does, the more the
-    farther it has to bend: move (T,) in rad.
+    The plane in which the limb lies decides; where it is nearly straight, or bent back a little, its hinge does, the
+    more the farther it has to bend: move (T,) in rad.
     """
     bend = np.cross(upper, lower) / np.maximum(scale, 1e-12)[:, None]
     along = line / np.maximum(_length(line), 1e-12)[:, None]
     level = hinge - np.sum(hinge * along, axis=-1, keepdims=True) * along
     back = (np.sum(bend * hinge, axis=-1) < 0) & (_length(bend) < _STRAIGHT)
-    weight = _HINGE * np.minimum(move / _HINGE, 1.0)
+    weight = move * (1.0 - rising(_length(bend) / _STRAIGHT))
     axis = bend * np.where(back, -1.0, 1.0)[:, None] + weight[:, None] * level
     return axis / np.maximum(_length(axis), 1e-12)[:, None]
 

@@ -78,6 +78,7 @@ class Leg:
 
     @cached_property
     def aside(self) -> float:
-        """How far to the left of the hips the leg begins at rest, in m."""
+        """How far to the left of the pelvis' middle the leg begins at rest, in m."""
         place = self.body.pose[0]
-        return float((place[self.joint("UpperLeg")] - place[self.body.hips]) @ self.body.axes[:, 0])
+        middle = place[list(self.body.pelvis)].mean(axis=0)
+        return float((place[self.joint("UpperLeg")] - middle) @ self.body.axes[:, 0])

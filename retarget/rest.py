@@ -70,11 +70,21 @@ class Body:
         return np.eye(3) if self.frame is None else self.frame
 
     @cached_property
+    def pelvis(self) -> tuple[int, ...]:
+        """The joints in whose middle the body is carried: where both legs begin, else the hips.
+
+        Rigs put the bone called hips a tenth of its height above the legs or a quarter below.
+        """
+        legs = tuple(self.roles[f"{side}UpperLeg"] for side in SIDES if f"{side}UpperLeg" in self.roles)
+        whole = len(legs) == len(SIDES) and all(self.path(self.hips, leg) is not None for leg in legs)
+        return legs if whole else (self.hips,)
+
+    @cached_property
     def hip_height(self) -> float:
-        """Height in m of the hips over the lowest mapped joint when the legs are straight; over any without feet."""
+        """Height in m of the pelvis over the lowest mapped joint when the legs are straight; over any without feet."""
         leg = ("UpperLeg", "LowerLeg", "Foot")
         place, joints = self.pose[0], self.joints if self.mean("Foot") is not None else range(len(self.skeleton))
-        height = place[self.hips] @ self.up - self._lowest(joints)
+        height = place[list(self.pelvis)].mean(axis=0) @ self.up - self._lowest(joints)
         for side in SIDES:
             if all(side + role in self.roles for role in leg):
                 hip, knee, foot = (place[self.roles[side + role]] for role in leg)

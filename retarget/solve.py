@@ -66,8 +66,8 @@ def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Optio
     source = Posing(motion.skeleton, motion.skeleton.root, motion.root_pos,
                     world_turns(motion, {*ours.joints, *chain_joints(ours)}))
     size = size_between(ours, theirs, source.place(ours.hips), options.stride)
-    posing = Posing(target, theirs.hips, size.of(source.place(ours.hips)) @ theirs.axes.T,
-                    _driven(ours, theirs, source, facing, bone_map))
+    posing = Posing(target, theirs.hips, np.zeros((len(motion), 3)), _driven(ours, theirs, source, facing, bone_map))
+    posing.move_root(_path(ours, theirs, source, posing, size))
     _plant(motion, source, posing, (ours, theirs), size, options)
     share_twist(theirs, posing)
     rotations = posing.local(len(motion))
@@ -123,6 +123,16 @@ def _carried(body: Body, source: Posing, facing: np.ndarray, joints: Sequence[in
     rest = rotation.multiply(facing, body.pose[1][list(joints)])
     fixed = rotation.left_matrix(facing) @ rotation.right_matrix(rotation.multiply(rotation.inverse(rest), bases))
     return np.stack([source.turn(joint) for joint in joints]) @ fixed
+
+
+def _path(ours: Body, theirs: Body, source: Posing, posing: Posing, size: Size) -> np.ndarray:
+    """Return the hips' path on the target, (T, 3) m: over the ground that of the source's hips, at such a height that
+    the legs begin as high as the source's."""
+    path = size.of(source.place(ours.hips))
+    begins = [np.mean([body.place(joint) for joint in joints], axis=0)
+              for body, joints in ((source, ours.pelvis), (posing, theirs.pelvis))]
+    path[:, 2] = size.of(begins[0])[:, 2] - (begins[1] @ theirs.axes)[:, 2]
+    return path @ theirs.axes.T
 
 
 def _limbs(body: Body) -> set[int]:
