@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import rotation
-from .contact import LOWEST, SLIDES, held, runs, touching
+from .contact import SLIDES, held, runs, touching
 from .ik import reach
-from .legs import Leg
+from .legs import Leg, legs_of
 from .posing import Posing
 from .rest import Body
 from .roles import SIDES
@@ -31,6 +31,8 @@ _NEAR, _FAR = 0.12, 0.35
 """Height of a foot, in hip heights, up to which it goes to its goal, and from which on the leg keeps its own pose."""
 _FOLLOW_S = 0.5
 """Time in s over which the hips follow where the ankles had to go."""
+_EASY = 0.97
+"""Share of its length to which a leg may be stretched even if the source's is not."""
 _COME_DOWN_S = 0.1
 """Time in s within which hips come down for a leg that cannot reach."""
 _REACHED = 1e-6
@@ -53,7 +55,7 @@ class Feet:
 
     def plant(self, given: np.ndarray | None) -> None:
         """Bring the target's feet to their goals. given: contact by source joint (T, J) bool, if it is known."""
-        legs = [legs for side in SIDES if (legs := self._legs(side)) is not None]
+        legs = legs_of(*self.bodies)
         if not legs:
             return
         steps = [self._step(ours, theirs, given) for ours, theirs in legs]
@@ -74,23 +76,16 @@ class Feet:
         """Return where a joint of the target is in body axes, (T, 3) m."""
         return self.target.place(joint) @ self.bodies[1].axes
 
-    def _legs(self, side: str) -> tuple[Leg, Leg] | None:
-        ours, theirs = self.bodies
-        if any(side + role not in body.roles for body in self.bodies for role in ("UpperLeg", "LowerLeg", "Foot")):
-            return None
-        ball = all(side + "Toes" in body.roles for body in self.bodies)
-        return Leg(ours, side, ball), Leg(theirs, side, ball)
-
     def _step(self, ours: Leg, theirs: Leg, given: np.ndarray | None) -> Step:
         """Return where an ankle shall be in each frame."""
         hip_height = self.bodies[1].hip_height
-        ankle = self.source.place(ours.joint("Foot"))
-        points = ankle[:, None] + rotation.rotate(self.source.turn(ours.joint("Foot"))[:, None], ours.offsets)
-        ankle, points = self.size.of(ankle), self.size.of(points)
+        ankle, points = self.size.of(self.source.place(ours.joint("Foot"))), self.size.of(ours.points(self.source))
         arms = rotation.rotate(self.target.turn(theirs.joint("Foot"))[:, None], theirs.offsets) @ theirs.body.axes
         touches = self._touches(ours, points, given)
-        soles = self._soles(ours, theirs, points)
+        soles = [self.size.floors[1] + height for height in (self.size.scale * ours.heights, theirs.heights)]
         clear = (points[..., 2] - soles[0]).min(axis=1)
+        if ours.body.sole is None and theirs.body.sole is not None:
+            clear = np.maximum(clear, 0.0)
         aside = (theirs.aside - self.size.scale * ours.aside) * self._left(touches.any(axis=1))
         goal = points[:, -1] - arms[:, -1]
         goal[:, 2] = clear - (arms[..., 2] - soles[1]).min(axis=1)
@@ -101,20 +96,6 @@ class Feet:
         goal[:, :2] += held((goal[:, None] + arms)[..., :2], wanted, touches, self.fps, slides)
         near = 1.0 - rising((clear / hip_height - _NEAR) / (_FAR - _NEAR))
         return Step(goal, followed, touches.any(axis=1), np.where(touches.any(axis=1), 1.0, near))
-
-    def _soles(self, ours: Leg, theirs: Leg, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the heights over the floor, at the target's size, at which the feet's points stand, (P,) m each.
-
-        Where a body does not rest on the floor, the source's lowest heights tell, if it comes near the floor at all.
-        """
-        if ours.heights is not None:
-            own = ours.heights * self.size.scale
-        else:
-            lowest = float(np.percentile(points[..., 2].min(axis=1), LOWEST))
-            own = np.full(points.shape[1], lowest if abs(lowest) < _NEAR * self.bodies[1].hip_height else 0.0)
-            if theirs.heights is not None:
-                points[..., 2] = np.maximum(points[..., 2], own)
-        return own, own if theirs.heights is None else theirs.heights
 
     def _touches(self, leg: Leg, points: np.ndarray, given: np.ndarray | None) -> np.ndarray:
         """Return when heel and ball touch the ground, (T, P) bool."""
@@ -136,20 +117,30 @@ class Feet:
         """Return how far the hips come down, (T, 3) m, so that standing legs reach their goals."""
         need = np.zeros(len(steps[0].goal))
         for (_, leg), step in zip(legs, steps, strict=True):
-            hip, knee, ankle = (self._at(leg.joint(role)) for role in ("UpperLeg", "LowerLeg", "Foot"))
-            length = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)
-            way = hip - step.goal
+            way = self._at(leg.joint("UpperLeg")) - step.goal
             level = np.linalg.norm(way[:, :2], axis=1)
-            far = way[:, 2] - np.sqrt(np.maximum(length**2 - level**2, 0.0))
-            need = np.maximum(need, np.where(step.stands & (level < length), far, 0.0))
+            easy = self._easy(leg)
+            far = way[:, 2] - np.sqrt(np.maximum(easy**2 - level**2, 0.0))
+            need = np.maximum(need, np.where(step.stands & (level < easy), far, 0.0))
         need[need < _REACHED] = 0.0
         return np.outer(at_least(need, round(_COME_DOWN_S * self.fps)), [0.0, 0.0, -1.0])
 
+    def _easy(self, leg: Leg) -> np.ndarray:
+        """Return the distance of the ankle from the hip up to which a leg is not straighter than it is by its own
+        turns, or straight but for a little, (T,) m."""
+        hip, ankle = (self.target.place(leg.joint(role)) for role in ("UpperLeg", "Foot"))
+        return np.maximum(np.linalg.norm(ankle - hip, axis=1), _EASY * leg.length)
+
     def _bend(self, leg: Leg, step: Step) -> None:
-        """Turn thigh and shin so that the ankle is at its goal; the foot keeps its direction."""
+        """Turn thigh and shin so that the ankle is at its goal; the foot keeps its direction.
+
+        A leg that would have to be straighter than easy comes short of its goal, the more the straighter it is, so
+        that no knee snaps.
+        """
         upper, lower, foot = (leg.joint(role) for role in ("UpperLeg", "LowerLeg", "Foot"))
         hip, knee, ankle = (self.target.place(joint) for joint in (upper, lower, foot))
         goal = ankle + step.near[:, None] * (step.goal @ leg.body.axes.T - ankle)
+        goal = _eased(hip, goal, self._easy(leg), leg.length)
         rest_place, rest_turn = leg.body.pose
         hinge = np.cross(rest_place[lower] - rest_place[upper], leg.body.axes[:, 1])
         hinge = rotation.rotate(rotation.inverse(rest_turn[upper]), hinge / max(float(np.linalg.norm(hinge)), 1e-9))
@@ -164,12 +155,14 @@ class Feet:
 
         A source whose toes end nowhere, as SMPL's, says nothing of them.
         """
-        toes = theirs.joint("Toes")
+        if theirs.body.sole is None:
+            return
+        toes, floor = theirs.joint("Toes"), self.size.floors[1]
         tip = self.size.of(self.source.place(ours.joint("Toes")) + ours.toes(self.source))
         way = theirs.toes(self.target) @ theirs.body.axes
         known = ours.has_tip or not theirs.has_tip
-        sunk = np.minimum(tip[:, 2] - self.size.scale * ours.tip_height, 0.0) if known else 0.0
-        least = theirs.tip_height + sunk - self._at(toes)[:, 2]
+        sunk = np.minimum(tip[:, 2] - floor - self.size.scale * ours.tip_height, 0.0) if known else 0.0
+        least = floor + theirs.tip_height + sunk - self._at(toes)[:, 2]
         length = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
         up = np.clip(least / length, -1.0, _TOES_UP)
         turn = np.arcsin(up) - np.arcsin(np.clip(way[:, 2] / length, -1.0, 1.0))
@@ -191,6 +184,16 @@ class Step:
     """Whether the foot touches the ground, (T,) bool."""
     near: np.ndarray
     """How much the goal counts against the leg's own pose, 0 to 1, (T,)."""
+
+
+def _eased(start: np.ndarray, goal: np.ndarray, easy: np.ndarray, longest: float) -> np.ndarray:
+    """Bring goals (T, 3) m that are farther than easy (T,) nearer, smoothly, so that none is at the longest."""
+    way = goal - start
+    far = np.linalg.norm(way, axis=1)
+    rest = np.maximum(longest - easy, 1e-9)
+    beyond = np.maximum(far - easy, 0.0)
+    eased = np.where(beyond > _REACHED, easy + rest * (1.0 - np.exp(-beyond / rest)), far)
+    return start + way * (eased / np.maximum(far, 1e-12))[:, None]
 
 
 def _steady(directions: np.ndarray, stands: np.ndarray) -> np.ndarray:

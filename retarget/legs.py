@@ -10,6 +10,7 @@ import numpy as np
 from . import rotation
 from .posing import Posing
 from .rest import Body
+from .roles import SIDES
 
 _HEEL = 0.3
 """How far the heel lies behind the ankle, as a share of the way from the ankle to the ball."""
@@ -43,13 +44,16 @@ class Leg:
         return rotation.rotate(rotation.inverse(turn[foot]), np.stack([heel, way]))
 
     @cached_property
-    def heights(self) -> np.ndarray | None:
-        """Heights of these points at rest over the floor in m, (P,); None where the body does not rest on it."""
-        if self.body.sole is None:
-            return None
+    def heights(self) -> np.ndarray:
+        """Heights of these points at rest over the body's lowest joint in m, (P,)."""
         place, turn = self.body.pose
         foot = self.joint("Foot")
-        return (place[foot] + rotation.rotate(turn[foot], self.offsets)) @ self.body.up
+        return (place[foot] + rotation.rotate(turn[foot], self.offsets)) @ self.body.up - self.body.lowest
+
+    def points(self, posing: Posing) -> np.ndarray:
+        """Return where heel and ball are in the world, (T, P, 3) m."""
+        foot = self.joint("Foot")
+        return posing.place(foot)[:, None] + rotation.rotate(posing.turn(foot)[:, None], self.offsets)
 
     @cached_property
     def has_tip(self) -> bool:
@@ -67,9 +71,8 @@ class Leg:
 
     @cached_property
     def tip_height(self) -> float:
-        """Height of the toes' end at rest over the floor in m; of the ball's where the body does not rest on it."""
-        tip = self.body.pose[0][self.joint("Toes")] + self._tip
-        return float(tip @ self.body.up) if self.body.sole is not None else -np.inf
+        """Height of the toes' end at rest over the body's lowest joint in m."""
+        return float((self.body.pose[0][self.joint("Toes")] + self._tip) @ self.body.up - self.body.lowest)
 
     def toes(self, posing: Posing) -> np.ndarray:
         """Return the way from the ball to the toes' end in the world, (T, 3) m."""
@@ -77,8 +80,24 @@ class Leg:
         return rotation.rotate(posing.turn(ball), rotation.rotate(rotation.inverse(self.body.pose[1][ball]), self._tip))
 
     @cached_property
+    def length(self) -> float:
+        """Length of thigh and shin in m."""
+        places = self.body.pose[0][[self.joint(role) for role in ("UpperLeg", "LowerLeg", "Foot")]]
+        return max(float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum()), 1e-9)
+
+    @cached_property
     def aside(self) -> float:
         """How far to the left of the pelvis' middle the leg begins at rest, in m."""
         place = self.body.pose[0]
         middle = place[list(self.body.pelvis)].mean(axis=0)
         return float((place[self.joint("UpperLeg")] - middle) @ self.body.axes[:, 0])
+
+
+def legs_of(ours: Body, theirs: Body) -> list[tuple[Leg, Leg]]:
+    """Return the legs that both bodies have whole."""
+    found = []
+    for side in SIDES:
+        if all(side + role in body.roles for body in (ours, theirs) for role in ("UpperLeg", "LowerLeg", "Foot")):
+            ball = all(side + "Toes" in body.roles for body in (ours, theirs))
+            found.append((Leg(ours, side, ball), Leg(theirs, side, ball)))
+    return found

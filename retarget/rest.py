@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,9 +81,8 @@ class Body:
     @cached_property
     def hip_height(self) -> float:
         """Height in m of the pelvis over the lowest mapped joint when the legs are straight; over any without feet."""
-        leg = ("UpperLeg", "LowerLeg", "Foot")
-        place, joints = self.pose[0], self.joints if self.mean("Foot") is not None else range(len(self.skeleton))
-        height = place[list(self.pelvis)].mean(axis=0) @ self.up - self._lowest(joints)
+        leg, place = ("UpperLeg", "LowerLeg", "Foot"), self.pose[0]
+        height = place[list(self.pelvis)].mean(axis=0) @ self.up - self.lowest
         for side in SIDES:
             if all(side + role in self.roles for role in leg):
                 hip, knee, foot = (place[self.roles[side + role]] for role in leg)
@@ -95,9 +93,8 @@ class Body:
     @cached_property
     def sole(self) -> float | None:
         """Height in m of the lowest mapped joint over z = 0 at rest; None where the body does not stand there."""
-        lowest = self._lowest(self.joints)
         low, high = (part * self.hip_height for part in _STANDING)
-        return lowest if low <= lowest <= high else None
+        return self.lowest if low <= self.lowest <= high else None
 
     @cached_property
     def stands(self) -> bool:
@@ -108,7 +105,10 @@ class Body:
         way = self.pose[0][top] - self.pose[0][self.hips]
         return bool(way @ self.up >= -0.3 * np.linalg.norm(way))
 
-    def _lowest(self, joints: Iterable[int]) -> float:
+    @cached_property
+    def lowest(self) -> float:
+        """Height in m of the lowest mapped joint at rest; of any joint without feet."""
+        joints = self.joints if self.mean("Foot") is not None else range(len(self.skeleton))
         return float(np.min(self.pose[0][list(joints)] @ self.up))
 
     def path(self, ancestor: int, joint: int) -> tuple[int, ...] | None:
@@ -149,10 +149,8 @@ class Body:
 
 
 def scale_between(source: Body, target: Body) -> float:
-    """Return the ratio of hip heights, over the floor where both bodies stand on it and over the feet if not."""
+    """Return the ratio of the heights at which the legs begin over the lowest joints."""
     ours, theirs = source.hip_height, target.hip_height
-    if source.sole is not None and target.sole is not None:
-        ours, theirs = ours + source.sole, theirs + target.sole
     return theirs / ours if min(ours, theirs) > 1e-9 else 1.0
 
 

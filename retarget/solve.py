@@ -65,7 +65,7 @@ def retarget(motion: Motion, target: Skeleton, bone_map: BoneMap, options: Optio
     facing = facing_between(ours, theirs)
     source = Posing(motion.skeleton, motion.skeleton.root, motion.root_pos,
                     world_turns(motion, {*ours.joints, *chain_joints(ours)}))
-    size = size_between(ours, theirs, source.place(ours.hips), options.stride)
+    size = size_between(ours, theirs, source, options.stride)
     posing = Posing(target, theirs.hips, np.zeros((len(motion), 3)), _driven(ours, theirs, source, facing, bone_map))
     posing.move_root(_path(ours, theirs, source, posing, size))
     _plant(motion, source, posing, (ours, theirs), size, options)

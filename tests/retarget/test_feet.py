@@ -163,3 +163,16 @@ def test_mocap_stays_above_the_floor(shared_data):
     target = bvh.load(shared_data / "clips" / "mixamo_pairs" / "Ortiz__Macarena_Dance.bvh").skeleton
     assert places(onto(source, target, feet="lock"))[..., 2].min() > -0.005
     assert places(onto(source, target, feet="off"))[..., 2].min() < -0.03
+
+
+@pytest.mark.parametrize("clip", ["xia_neutral.bvh", "cmu_01_01.bvh", "wave_hello.bvh"])
+def test_no_knee_snaps(shared_data, clip: str):
+    source = bvh.load(shared_data / "clips" / clip).resample(60.0)
+    target = bvh.load(shared_data / "clips" / "mixamo_pairs" / "Ortiz__Macarena_Dance.bvh").skeleton
+    hips, knees = ([target.index(f"mixamorig:{side}{name}") for side in ("Left", "Right")] for name in ("UpLeg", "Leg"))
+    fastest = {}
+    for feet in ("off", "follow", "lock"):
+        place = places(onto(source, target, feet=feet))
+        ways = place[:, knees] - place[:, hips]
+        fastest[feet] = (np.linalg.norm(np.diff(ways, axis=0), axis=-1) / np.linalg.norm(ways[0], axis=-1)).max()
+    assert max(fastest.values()) < 2.0 * fastest["off"] + 0.05
