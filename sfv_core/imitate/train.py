@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,8 @@ def _end(ranks: list[subprocess.Popen[str]]) -> None:
         rank.kill()
         rank.wait()
         if rank.stdin is not None:
-            rank.stdin.close()
+            with suppress(OSError):  # a process that died with words on the way to it
+                rank.stdin.close()
     if drain is not None:
         drain.join(1.0)
 
