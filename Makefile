@@ -33,9 +33,7 @@ bench:     ## Every figure that the project claims
 	$(CORE) -m benchmarks.extremities
 	$(CORE) -m benchmarks.refine
 	$(CORE) -m benchmarks.physics
-	$(CORE) -m benchmarks.bone_maps
-	$(CORE) -m benchmarks.write_keys
-	$(CORE) -m benchmarks.rigify_keys
+	$(CORE) -m benchmarks.retarget
 
 examples:  ## Render the example clips anew
 	$(PYTHON) tools/environments.py core bpy-4.5

@@ -1,10 +1,10 @@
-"""How exactly and how fast a motion is carried over to another rig, against Mixamo's own retarget and peers' ways.
+"""How exactly and how fast a motion is carried over to another rig, against Mixamo's own retarget and peers' way.
 
     .venv/bin/python -m benchmarks.retarget [--json] [--quick]
 
 Mixamo: one dance on three bodies (../shared/data/clips/mixamo_pairs), all six directions, 22 joints; angles in the
-world, places over the target's hip height. Peers' ways in the same run: world rotations copied (Copy Rotation
-constraints), and turns since rest with the hips at rest + way × scale (what Blender's retargeting add-ons do at best).
+world, places over the target's hip height. The peers' way in the same run: turns since rest with the hips at rest + way
+× scale, what Blender's retargeting add-ons do at best; with BVH's axes it is also what Copy Rotation gives.
 Copies and round trips: recordings of CMU and others. Bones, keys and control rigs: benchmarks.bone_maps, write_keys and
 rigify_keys, which --quick leaves out.
 """
@@ -55,8 +55,8 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
 
 def mixamo(dances: dict[str, Motion]) -> list[Figure]:
-    """Compare all six directions with Mixamo's own, beside the peers' ways."""
-    ways = {"ours": ours, "copied": copied, "turned": turned}
+    """Compare all six directions with Mixamo's own, beside the peers' way."""
+    ways = {"ours": ours, "turned": turned}
     found: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     figures = []
     for source, target in permutations(BODIES, 2):
@@ -64,7 +64,7 @@ def mixamo(dances: dict[str, Motion]) -> list[Figure]:
             found[name].append(np.array(errors(way(dances[source], dances[target].skeleton), dances[target])))
         angle, place, slide = found["ours"][-1]
         pair = f"{source.lower()}_to_{target.lower()}"
-        figures += [Figure(f"mixamo_angle_error_deg_{pair}", angle, "°", found["copied"][-1][0], 2.0),
+        figures += [Figure(f"mixamo_angle_error_deg_{pair}", angle, "°", found["turned"][-1][0], 2.0),
                     Figure(f"mixamo_position_error_{pair}", place, "hip heights", found["turned"][-1][1], 0.02),
                     Figure(f"foot_slide_ratio_{pair}", slide, "× truth's", found["turned"][-1][2], 1.2)]
     worst = {name: np.max(rows, axis=0) for name, rows in found.items()}
@@ -79,17 +79,6 @@ def mixamo(dances: dict[str, Motion]) -> list[Figure]:
 def ours(motion: Motion, target: Skeleton) -> Motion:
     """Carry over as the product does."""
     return retarget(motion, target, guess(motion.skeleton, target), OURS)
-
-
-def copied(motion: Motion, target: Skeleton) -> Motion:
-    """Give each bone the world rotation of its namesake, as constraints that copy rotations do."""
-    _, world = rest_pose(target)
-    turns = np.tile(world, (len(motion), 1, 1))
-    _, theirs = world_poses(motion)
-    for j, name in enumerate(target.names):
-        if name in motion.skeleton.names:
-            turns[:, j] = theirs[:, motion.skeleton.index(name)]
-    return _with_peers_root(motion, target, turns)
 
 
 def turned(motion: Motion, target: Skeleton) -> Motion:
