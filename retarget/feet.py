@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import rotation
+from .bending import bend_limb
 from .contact import SLIDES, held, runs, touching
-from .ik import reach
 from .legs import Leg, legs_of
 from .posing import Posing
 from .rest import Body
@@ -137,18 +137,10 @@ class Feet:
         A leg that would have to be straighter than easy comes short of its goal, the more the straighter it is, so
         that no knee snaps.
         """
-        upper, lower, foot = (leg.joint(role) for role in ("UpperLeg", "LowerLeg", "Foot"))
-        hip, knee, ankle = (self.target.place(joint) for joint in (upper, lower, foot))
+        hip, _, ankle = (self.target.place(joint) for joint in leg.joints)
         goal = ankle + step.near[:, None] * (step.goal @ leg.body.axes.T - ankle)
         goal = _eased(hip, goal, self._easy(leg), leg.length)
-        rest_place, rest_turn = leg.body.pose
-        hinge = np.cross(rest_place[lower] - rest_place[upper], leg.body.axes[:, 1])
-        hinge = rotation.rotate(rotation.inverse(rest_turn[upper]), hinge / max(float(np.linalg.norm(hinge)), 1e-9))
-        turns = reach(hip, knee, ankle, goal, rotation.rotate(self.target.turn(upper), hinge))
-        self.target.driven[foot] = self.target.turn(foot)
-        self.target.turn_more((lower, *leg.body.between(lower, foot)), turns[1])
-        self.target.turn_more((upper, *leg.body.between(upper, lower)), turns[0])
-
+        bend_limb(self.target, leg.body, leg.joints, goal, leg.body.axes[:, 1])
 
     def _roll(self, ours: Leg, theirs: Leg) -> None:
         """Bend the toes up where they would be deeper in the floor than the source's are.

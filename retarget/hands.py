@@ -7,8 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from . import rotation
-from .ik import reach
+from .bending import bend_limb
 from .posing import Posing
 from .rest import Body
 from .roles import SIDES
@@ -35,9 +34,10 @@ class Hands:
         roles = [side + part for side in SIDES for part in ("UpperArm", "LowerArm", "Hand")]
         if any(role not in body.roles for role in roles for body in self.bodies):
             return
-        goals = [self._goal(side) for side in SIDES]
+        theirs, goals = self.bodies[1], [self._goal(side) for side in SIDES]
         for side, goal in zip(SIDES, goals, strict=True):
-            self._bend(side, goal)
+            limb = theirs.roles[side + "UpperArm"], theirs.roles[side + "LowerArm"], theirs.roles[side + "Hand"]
+            bend_limb(self.target, theirs, limb, goal, -theirs.axes[:, 1])
 
     def _goal(self, side: str) -> np.ndarray:
         """Return where a hand shall be in the target's world, (T, 3) m."""
@@ -49,18 +49,6 @@ class Hands:
         goal, own = self.size.of(hand), self.target.place(theirs.roles[f"{side}Hand"]) @ theirs.axes
         free = rising((goal[:, 2] / theirs.hip_height - _NEAR) / (_FAR - _NEAR))[:, None]
         return (goal + free * (own - goal)) @ theirs.axes.T
-
-    def _bend(self, side: str, goal: np.ndarray) -> None:
-        body = self.bodies[1]
-        upper, lower, hand = (body.roles[side + part] for part in ("UpperArm", "LowerArm", "Hand"))
-        shoulder, elbow, wrist = (self.target.place(joint) for joint in (upper, lower, hand))
-        place, turn = body.pose
-        hinge = np.cross(place[lower] - place[upper], -body.axes[:, 1])
-        hinge = rotation.rotate(rotation.inverse(turn[upper]), hinge / max(float(np.linalg.norm(hinge)), 1e-9))
-        turns = reach(shoulder, elbow, wrist, goal, rotation.rotate(self.target.turn(upper), hinge))
-        self.target.driven[hand] = self.target.turn(hand)
-        self.target.turn_more((lower, *body.between(lower, hand)), turns[1])
-        self.target.turn_more((upper, *body.between(upper, lower)), turns[0])
 
 
 def _shoulders(body: Body, posing: Posing) -> np.ndarray:

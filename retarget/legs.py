@@ -32,6 +32,11 @@ class Leg:
         return self.body.roles[self.side + role]
 
     @cached_property
+    def joints(self) -> tuple[int, int, int]:
+        """Hip, knee and ankle."""
+        return self.joint("UpperLeg"), self.joint("LowerLeg"), self.joint("Foot")
+
+    @cached_property
     def offsets(self) -> np.ndarray:
         """Where heel and ball, or the ankle alone, lie in the foot's frame in m, (P, 3)."""
         place, turn = self.body.pose
@@ -82,7 +87,7 @@ class Leg:
     @cached_property
     def length(self) -> float:
         """Length of thigh and shin in m."""
-        places = self.body.pose[0][[self.joint(role) for role in ("UpperLeg", "LowerLeg", "Foot")]]
+        places = self.body.pose[0][list(self.joints)]
         return max(float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum()), 1e-9)
 
     @cached_property
