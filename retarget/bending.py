@@ -20,7 +20,8 @@ def bend_limb(posing: Posing, body: Body, limb: tuple[int, int, int], goal: np.n
     place, turn = body.pose
     hinge = np.cross(place[lower] - place[upper], bends_to)
     hinge = rotation.rotate(rotation.inverse(turn[upper]), hinge / max(float(np.linalg.norm(hinge)), 1e-9))
-    turns = reach(*(posing.place(joint) for joint in limb), goal, rotation.rotate(posing.turn(upper), hinge))
+    start, middle, tip = posing.place(upper), posing.place(lower), posing.place(end)
+    turns = reach(start, middle, tip, goal, rotation.rotate(posing.turn(upper), hinge))
     posing.turn_to(end, posing.turn(end))
     posing.turn_more((lower, *body.between(lower, end)), turns[1])
     posing.turn_more((upper, *body.between(upper, lower)), turns[0])
