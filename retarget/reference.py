@@ -66,7 +66,9 @@ def best_frame(motion: Motion, roles: dict[str, int]) -> int:
     score += _ARMS * np.sum([np.maximum(-arm[:, 2], 1.0 - np.abs(arm[:, 2])) for arm in arms if arm is not None],
                             axis=0)
     best = int(np.argmax(score))
-    if trunk is not None and trunk[best, 2] < 0.5:
+    legs = [bone[best, 2] for bone in bones if bone is not None]
+    if (np.mean(legs) > -0.5 if legs else trunk is not None and trunk[best, 2] < 0.5) or (
+            trunk is not None and trunk[best, 2] < -0.3):
         raise RetargetError("The rest pose is not a body, and it stands in no frame of the motion. Name a frame that "
                             "can serve as its rest pose (reference frame).")
     return int(frames[best])

@@ -18,10 +18,11 @@ from humans import (
     rerolled,
 )
 
-from retarget import Motion, RetargetError, Skeleton, rotation
+from retarget import Motion, RetargetError, Skeleton, bvh, rotation
 from retarget.kinematics import rest_pose, world_poses
 from retarget.mapping import BoneMap, Pair, guess
 from retarget.reference import standing_skeleton
+from retarget.roles import find_roles
 from retarget.solve import Options, retarget
 
 HANDS = ("left_hand", "right_hand")
@@ -310,3 +311,12 @@ def test_the_source_motion_and_the_target_are_left_as_they_were(walk: Motion):
     assert np.array_equal(target.rest_rotations, before[1])
 
 
+
+
+def test_a_quadruped_stands_with_its_trunk_level(shared_data):
+    dog = bvh.load(shared_data / "clips" / "dog.bvh")
+    roles = find_roles(dog.skeleton).joints
+    place = rest_pose(standing_skeleton(dog))[0]
+    for side in ("Left", "Right"):
+        assert place[roles[f"{side}UpperLeg"], 2] > place[roles[f"{side}Foot"], 2] + 0.1
+    assert place[roles["Head"], 2] > place[roles["LeftFoot"], 2]
