@@ -10,8 +10,11 @@ import numpy as np
 
 from retarget import RetargetError, rotation
 from retarget.files import SUFFIXES, read_motion
+from retarget.kinematics import rest_pose
 from retarget.mapping import BoneMap, guess
 from retarget.motion import Motion, Skeleton, other_side
+from retarget.reference import standing_skeleton
+from retarget.roles import find_roles
 from retarget.solve import retarget
 
 from ..body.model import SMPL_NAMES, load_body, skeleton_of
@@ -22,6 +25,8 @@ FPS = 30.0
 _NEEDED = tuple(side + part for side in ("Left", "Right")
                 for part in ("UpperArm", "LowerArm", "UpperLeg", "LowerLeg"))
 """Roles without which a motion says too little about a human body."""
+_UPRIGHT = 0.5
+"""Sine of the angle that a standing human's trunk makes with the ground at least."""
 _OTHER_SIDE = other_side(SMPL_NAMES)
 _ACROSS_X = np.array([1.0, 1.0, -1.0, -1.0])
 
@@ -84,8 +89,19 @@ def on_skeleton(motion: Motion, skeleton: Skeleton) -> Motion:
     if missing:
         raise RetargetError(f"no joint was recognised as {', '.join(missing)}; the joints are "
                             f"{', '.join(motion.skeleton.names[:8])}, …")
+    if not _upright(motion):
+        raise RetargetError("its trunk lies level where it stands, as an animal's does")
     even = replace(motion.resample(FPS), confidence=None, contacts=None)
     return retarget(even, skeleton, BoneMap(bone_map.pairs))
+
+
+def _upright(motion: Motion) -> bool:
+    """Tell whether the trunk rises from the hips to the head where the body stands."""
+    roles, place = find_roles(motion.skeleton).joints, rest_pose(standing_skeleton(motion))[0]
+    if not {"Hips", "Head"} <= set(roles):
+        return True
+    trunk = place[roles["Head"]] - place[roles["Hips"]]
+    return bool(trunk[2] > _UPRIGHT * np.linalg.norm(trunk))
 
 
 def mirrored(motion: Motion) -> Motion:
