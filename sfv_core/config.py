@@ -54,7 +54,7 @@ class CaptureConfig:
 class TrainConfig:
     """How a motion becomes a policy."""
 
-    engine: Literal["pybullet"] = "pybullet"
+    engine: Literal["pybullet", "mujoco"] = "pybullet"
     """The physics engine to learn in."""
     minutes: Annotated[float, Range(0.01, 1_000_000)] = 10.0
     """Longest training time in minutes; training also ends when `samples` or `goal` is reached."""

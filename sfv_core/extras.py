@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from .errors import SfvError
 
-EXTRAS = {"pose": ("mediapipe", "av", "torch"), "physics": ("pybullet", "torch"),
+EXTRAS = {"pose": ("mediapipe", "av", "torch"), "physics": ("pybullet", "torch"), "mujoco": ("mujoco",),
           "server": ("fastapi", "uvicorn"), "smpl": ("smplx", "torch")}
 """Which packages each extra of the distribution brings."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 REQUIREMENTS = {
-    "core": ("torch==2.13.0", "-e", f"{ROOT}[pose,physics,server,smpl,dev]"),
+    "core": ("torch==2.13.0", "-e", f"{ROOT}[pose,physics,mujoco,server,smpl,dev]"),
     "bpy-4.2": ("bpy==4.2.23", "numpy>=2", "scipy", "pytest"),
     "bpy-4.5": ("bpy==4.5.15", "pytest"),
     "bpy-5.0": ("bpy==5.0.1", "pytest"),

@@ -38,6 +38,16 @@ class State:
         return np.all([np.all(np.isfinite(a), axis=(1, 2)) for a in parts], axis=0)
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What the worlds are like."""
+
+    gravity: tuple[float, float, float] = (0.0, 0.0, -9.8)
+    """Gravity in m/s²; one that leans stands for a slope, on which z is away from the ground."""
+    friction: float = 0.9
+    """Friction of ground and body against each other, as a share of the force that presses them together."""
+
+
 def local_motion(character: Character, state: State) -> tuple[np.ndarray, np.ndarray]:
     """Return rotations in the parents' frames (N, L, 4) and spins against the parents in the links' frames (N, L, 3).
 
@@ -61,10 +71,12 @@ class Engine(Protocol):
         """Put the characters of the worlds `ids` (K,) into a state (K, …)."""
         ...
 
-    def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None) -> None:
+    def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None,
+             forces: np.ndarray | None = None) -> None:
         """Simulate the worlds `ids` (all if not given) while PD controllers pull the joints to the targets.
 
-        targets: (N, C) joint coordinates in rad, see Character.to_coordinates.
+        targets: (N, C) joint coordinates in rad, see Character.to_coordinates. forces: (N, L, 3) N in the world that
+        push the links' centres of mass all the while; none if not given.
         """
         ...
 
@@ -81,10 +93,14 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(name: str, character: Character, worlds: int) -> Engine:
+def open_engine(name: str, character: Character, worlds: int, conditions: Conditions | None = None) -> Engine:
     """Make the worlds of the engine called `name`; it is imported only here."""
     if name == "pybullet":
         from sfv_core.physics.pybullet import PyBullet
 
-        return PyBullet(character, worlds)
-    raise SfvError(f"No physics engine '{name}'. Engines: pybullet.")
+        return PyBullet(character, worlds, conditions)
+    if name == "mujoco":
+        from sfv_core.physics.mujoco import Mujoco
+
+        return Mujoco(character, worlds, conditions)
+    raise SfvError(f"No physics engine '{name}'. Engines: pybullet, mujoco.")

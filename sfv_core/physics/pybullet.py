@@ -21,11 +21,8 @@ from retarget import rotation
 from sfv_core.character.character import Character, Link
 from sfv_core.character.urdf import urdf
 from sfv_core.errors import SfvError
-from sfv_core.physics.engine import PHYSICS_RATE, State, local_motion
+from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion
 
-GRAVITY = 9.8
-"""In m/s²."""
-FRICTION = 0.9
 SOLVER_ITERATIONS = 10
 _CHARACTER, _GROUND = 0, 1
 """PyBullet's numbers of the bodies in every world."""
@@ -61,13 +58,13 @@ def _import() -> Any:
 class _World:
     """One character on the ground, and PyBullet's functions bound to it."""
 
-    def __init__(self, bullet: Any, path: Path, links: list[Link], joints: list[int]) -> None:
+    def __init__(self, bullet: Any, path: Path, links: list[Link], joints: list[int], conditions: Conditions) -> None:
         """Load the URDF; `joints` are the links with motors, in the order that commands have."""
         self._bullet = bullet
         self.client = bullet.connect(bullet.DIRECT)
         if self.client < 0:
             raise SfvError("PyBullet cannot make more worlds in one process; use fewer worlds per process.")
-        self._load(path, len(links))
+        self._load(path, len(links), conditions)
         jointed = [links[i] for i in joints]
         self._free_motors(jointed, joints)
         here = {"physicsClientId": self.client}
@@ -84,20 +81,22 @@ class _World:
         self.put_root = partial(bullet.resetBasePositionAndOrientation, _CHARACTER, **here)
         self.move_root = partial(bullet.resetBaseVelocity, _CHARACTER, **here)
         self.put_joints = partial(bullet.resetJointStatesMultiDof, _CHARACTER, joints, **here)
+        self.push = partial(bullet.applyExternalForce, _CHARACTER, flags=bullet.WORLD_FRAME, **here)
         self.contact_points = partial(bullet.getContactPoints, bodyA=_CHARACTER, bodyB=_GROUND, **here)
 
-    def _load(self, path: Path, links: int) -> None:
+    def _load(self, path: Path, links: int, conditions: Conditions) -> None:
         bullet, here = self._bullet, {"physicsClientId": self.client}
         flags = (bullet.URDF_MAINTAIN_LINK_ORDER | bullet.URDF_USE_SELF_COLLISION
                  | bullet.URDF_USE_SELF_COLLISION_EXCLUDE_ALL_PARENTS | bullet.URDF_USE_INERTIA_FROM_FILE)
+        friction = float(np.sqrt(conditions.friction))  # two surfaces that touch multiply theirs
         bullet.loadURDF(str(path), [0, 0, 2], flags=flags, **here)
         bullet.createMultiBody(0, bullet.createCollisionShape(bullet.GEOM_PLANE, **here), **here)
-        bullet.setGravity(0, 0, -GRAVITY, **here)
+        bullet.setGravity(*conditions.gravity, **here)
         bullet.setTimeStep(1 / PHYSICS_RATE, **here)
         bullet.setPhysicsEngineParameter(numSolverIterations=SOLVER_ITERATIONS, numSubSteps=1, **here)
-        bullet.changeDynamics(_GROUND, -1, lateralFriction=FRICTION, **here)
+        bullet.changeDynamics(_GROUND, -1, lateralFriction=friction, **here)
         for link in range(-1, links):
-            bullet.changeDynamics(_CHARACTER, link, lateralFriction=FRICTION, linearDamping=0, angularDamping=0, **here)
+            bullet.changeDynamics(_CHARACTER, link, lateralFriction=friction, linearDamping=0, angularDamping=0, **here)
 
     def _free_motors(self, links: list[Link], joints: list[int]) -> None:
         """Switch PyBullet's own joint motors off, which brake a joint unless they are told not to."""
@@ -117,9 +116,10 @@ class _World:
 class PyBullet:
     """N worlds in this process."""
 
-    def __init__(self, character: Character, worlds: int) -> None:
+    def __init__(self, character: Character, worlds: int, conditions: Conditions | None = None) -> None:
         """Make the worlds."""
         self.character, self.worlds = character, worlds
+        self._conditions = conditions or Conditions()
         self._bullet = _import()
         self._joints = [*character.balls.tolist(), *character.hinges.tolist()]
         self._frames = _frames(character)
@@ -134,7 +134,8 @@ class PyBullet:
         with tempfile.TemporaryDirectory() as folder, silence():
             path = Path(folder) / "character.urdf"
             path.write_text(self._urdf, encoding="utf-8")
-            return [_World(self._bullet, path, list(self.character.links), self._joints) for _ in range(count)]
+            return [_World(self._bullet, path, list(self.character.links), self._joints, self._conditions)
+                    for _ in range(count)]
 
     def reset(self, ids: np.ndarray, state: State) -> None:
         """Put the characters of the worlds `ids` (K,) into a state (K, …).
@@ -159,16 +160,31 @@ class PyBullet:
                              [*spins[k, :balls].tolist(), *spins[k, balls:, 2:].tolist()])
             self._read(i)
 
-    def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None) -> None:
-        """Simulate the worlds `ids` (all if not given) while PD controllers pull the joints to targets (N, C) rad."""
+    def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None,
+             forces: np.ndarray | None = None) -> None:
+        """Simulate the worlds `ids` (all if not given) while PD controllers pull the joints to targets (N, C) rad.
+
+        forces: (N, L, 3) N in the world on the links' centres of mass, all the while.
+        """
         balls, hinges = (values.tolist() for values in self._split(targets))
         for i in range(self.worlds) if ids is None else ids:
             positions = [*balls[i], *hinges[i]]
             control, simulate = self._worlds[i].control, self._worlds[i].simulate
+            pushed = [] if forces is None else np.flatnonzero(forces[i].any(axis=1)).tolist()
             for _ in range(substeps):
                 control(targetPositions=positions)
+                for link in pushed:
+                    self._push(i, link, forces[i, link])
                 simulate()
             self._read(i)
+
+    def _push(self, i: int, link: int, force: np.ndarray) -> None:
+        """Let a force act on a link's centre of mass during the next step."""
+        self._read(i)
+        place, turn = self._state[i, link, :3], rotation.wxyz_from_xyzw(self._state[i, link, 3:7])
+        turn = rotation.multiply(turn, self._to_frames[link])
+        centre = place + rotation.rotate(turn, self.character.centres[link])
+        self._worlds[i].push(linkIndex=link, forceObj=force.tolist(), posObj=centre.tolist())
 
     def _split(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn joint coordinates (N, C) into PyBullet's: (N, B, 4) xyzw of the balls, (N, H, 1) rad of the hinges."""

@@ -34,6 +34,7 @@ OWNERS = {
     "sfv_core/imitate/": {"torch"},
     "sfv_core/imitate/train.py": {"matplotlib"},
     "sfv_core/physics/pybullet.py": {"pybullet"},
+    "sfv_core/physics/mujoco.py": {"mujoco"},
     "sfv_core/character/deepmimic.py": {"pybullet_data"},
     "sfv_core/server.py": {"fastapi", "starlette", "uvicorn"},
 }
