@@ -93,8 +93,12 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(name: str, character: Character, worlds: int, conditions: Conditions | None = None) -> Engine:
-    """Make the worlds of the engine called `name`; it is imported only here."""
+def open_engine(name: str, character: Character, worlds: int, conditions: Conditions | None = None,
+                threads: int = 1) -> Engine:
+    """Make the worlds of the engine called `name`; it is imported only here.
+
+    threads: how many threads step the worlds, in engines that can (MuJoCo).
+    """
     if name == "pybullet":
         from sfv_core.physics.pybullet import PyBullet
 
@@ -102,5 +106,5 @@ def open_engine(name: str, character: Character, worlds: int, conditions: Condit
     if name == "mujoco":
         from sfv_core.physics.mujoco import Mujoco
 
-        return Mujoco(character, worlds, conditions)
+        return Mujoco(character, worlds, conditions, threads)
     raise SfvError(f"No physics engine '{name}'. Engines: pybullet, mujoco.")

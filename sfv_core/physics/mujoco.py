@@ -28,16 +28,17 @@ def _import() -> Any:
 
 
 class Mujoco:
-    """N worlds in this process, stepped on one thread: a training has a process for each core."""
+    """N worlds in this process, stepped on one thread where not asked otherwise: a training has a process a core."""
 
-    def __init__(self, character: Character, worlds: int, conditions: Conditions | None = None) -> None:
+    def __init__(self, character: Character, worlds: int, conditions: Conditions | None = None,
+                 threads: int = 1) -> None:
         """Make the worlds."""
         mujoco = _import()
         self.character, self.worlds = character, worlds
         conditions = conditions or Conditions()
         model = mujoco.MjModel.from_xml_string(mjcf(character, conditions.friction, PHYSICS_RATE, conditions.gravity))
         self._stage = int(mujoco.mjtStage.mjSTAGE_VEL)
-        self._batch = mujoco.batch.Batch(model, nsim=worlds, nthread=1)
+        self._batch = mujoco.batch.Batch(model, nsim=worlds, nthread=threads)
         names = ("qpos", "qvel", "ctrl", "xpos", "xquat", "xipos", "cvel", "subtree_com", "xfrc_applied", "sensordata",
                  "qacc_warmstart")
         bound = {name: self._batch.bind(name) for name in names}
