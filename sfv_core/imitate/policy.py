@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from retarget.errors import RetargetError
-from retarget.motion import Motion
+from retarget.motion import Motion, Skeleton
 from retarget.whole import written_whole
 from sfv_core.character.character import Character
 from sfv_core.errors import SfvError
@@ -101,6 +101,8 @@ class Policy:
     """Name of the engine it was trained in."""
     control_rate: int = CONTROL_RATE
     """Actions per second."""
+    captured: Motion | None = None
+    """The motion as it was given to the training, on its own skeleton; None in files that lack it."""
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Return the most likely actions. (N, D) → (N, C)."""
@@ -114,7 +116,8 @@ class Policy:
                 "normaliser": self.normaliser.to_dict(), "character": self.character.to_dict(),
                 "engine": self.engine, "control_rate": self.control_rate,
                 "motion": {"fps": motion.fps, "loop": motion.loop, "root_pos": torch.from_numpy(motion.root_pos),
-                           "rotations": torch.from_numpy(motion.rotations)}}
+                           "rotations": torch.from_numpy(motion.rotations)},
+                "captured": None if self.captured is None else _motion_to_dict(self.captured)}
         with written_whole(path) as temporary:
             torch.save(data, temporary)
 
@@ -133,10 +136,28 @@ class Policy:
             character = Character.from_dict(data["character"])
             motion = Motion(character.skeleton, float(data["motion"]["fps"]), data["motion"]["root_pos"].numpy(),
                             data["motion"]["rotations"].numpy(), loop=bool(data["motion"]["loop"]))
+            captured = None if data.get("captured") is None else _motion_from_dict(data["captured"])
             return cls(network, Normaliser.from_dict(data["normaliser"]), character, motion, str(data["engine"]),
-                       int(data["control_rate"]))
+                       int(data["control_rate"]), captured)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RetargetError) as error:
             raise SfvError(f"'{path}' is not a policy: {error}. {hint}") from error
+
+
+def _motion_to_dict(motion: Motion) -> dict[str, Any]:
+    """Return tensors, numbers and texts of a motion and its skeleton; confidence and contacts stay behind."""
+    s = motion.skeleton
+    return {"names": list(s.names), "root": int(s.root), "fps": float(motion.fps), "loop": bool(motion.loop),
+            "parents": torch.from_numpy(s.parents.copy()), "offsets": torch.from_numpy(s.offsets),
+            "rest_rotations": torch.from_numpy(s.rest_rotations), "root_pos": torch.from_numpy(motion.root_pos),
+            "rotations": torch.from_numpy(motion.rotations)}
+
+
+def _motion_from_dict(data: dict[str, Any]) -> Motion:
+    """Read what `_motion_to_dict` returned."""
+    skeleton = Skeleton(tuple(data["names"]), data["parents"].numpy(), data["offsets"].numpy(),
+                        data["rest_rotations"].numpy(), int(data["root"]))
+    return Motion(skeleton, float(data["fps"]), data["root_pos"].numpy(), data["rotations"].numpy(),
+                  loop=bool(data["loop"]))
 
 
 def load_tensors(path: Path, hint: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from retarget.motion import Motion
 from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate.checkpoint import load_newest, save_checkpoint
@@ -50,6 +51,7 @@ class Rank:
         """Make the worlds and go on from the newest checkpoint."""
         self.run, self.group = run, group
         self.config, self.motion, self.character = run.read()
+        self.captured = Motion.load(run.captured)
         engine = open_engine(self.config.engine, self.character, Recipe().worlds_of(group.size))
         reference = make_reference(self.motion, self.character)
         generator = np.random.default_rng([self.config.seed, group.rank])
@@ -102,7 +104,8 @@ class Rank:
 
     def _evaluate(self) -> None:
         """Measure the policy, and twice where it may be the best; add to the curve and keep the best."""
-        policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine)
+        policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine,
+                        captured=self.captured)
         result: Evaluation = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
         if result.nr > self.best:
             result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)

@@ -51,6 +51,11 @@ class Run:
         """The motion on the character's skeleton."""
         return self.checkpoints / "reference.npz"
 
+    @property
+    def captured(self) -> Path:
+        """The motion on the skeleton that it was captured on."""
+        return self.checkpoints / "captured.npz"
+
     def log(self, rank: int) -> Path:
         """What a process wrote to its standard error."""
         return self.checkpoints / f"rank{rank}.log"
@@ -62,8 +67,10 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, fingerprint: str, config: TrainConfig, motion: Motion, character: Character) -> None:
+    def write(self, fingerprint: str, config: TrainConfig, motion: Motion, character: Character,
+              captured: Motion) -> None:
         """Write what the processes need."""
+        captured.save(self.captured)
         motion.save(self.reference)
         write_json(self.setup, {"format": FORMAT_VERSION, "fingerprint": fingerprint, "config": asdict(config),
                                 "character": character.to_dict()})

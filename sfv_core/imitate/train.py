@@ -54,7 +54,7 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
     mark = _fingerprint(captured, config)
     if run.fingerprint() != mark:
         _clear(run)
-    run.write(mark, config, reference, character)
+    run.write(mark, config, reference, character, captured)
     processes = config.processes or len(_cores())
     if not any(run.checkpoints.glob("*.pt")):  # else the first report says how far the training was
         progress(STAGE, 0.0, config.minutes)
