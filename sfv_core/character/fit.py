@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from retarget import kinematics, rotation
-from retarget.motion import Motion
+from retarget.motion import Motion, Skeleton
 from sfv_core.character.build import CHEST_FRACTION
 from sfv_core.character.character import Character
 from sfv_core.character.joints import Sources, find_joints
@@ -30,6 +30,11 @@ def fit(motion: Motion, character: Character) -> Motion:
     """
     if len(motion) < 2:
         raise SfvError(f"This motion has {len(motion)} frame; physics needs two or more to know velocities.")
+    return _onto_ground(posed(motion, character), character)
+
+
+def posed(motion: Motion, character: Character) -> Motion:
+    """Return the motion on the character's skeleton with the ground where it is, 0 at the captured floor."""
     sources = find_joints(motion.skeleton, CHEST_FRACTION)
     places, turns = kinematics.world_poses(motion)
     _, rest = kinematics.rest_pose(motion.skeleton)
@@ -41,18 +46,17 @@ def fit(motion: Motion, character: Character) -> Motion:
         link = character.links[i]
         angle = np.clip(rotation.to_rotvec(local[:, i]) @ np.array(link.axis), *link.limits)
         local[:, i] = rotation.from_rotvec(angle[:, None] * np.array(link.axis))
-    root = places[:, sources.body["pelvis"]] * _scale(motion, character, sources)
+    root = places[:, sources.body["pelvis"]] * scale(motion.skeleton, character, sources)
     contacts = None
     if motion.contacts is not None:
         contacts = np.stack([motion.contacts[:, sources.body[name]] for name in names], axis=1)
-    fitted = Motion(character.skeleton, motion.fps, root, rotation.continuous(local), contacts=contacts,
-                    loop=motion.loop)
-    return _onto_ground(fitted, character)
+    return Motion(character.skeleton, motion.fps, root, rotation.continuous(local), contacts=contacts,
+                  loop=motion.loop)
 
 
-def _scale(motion: Motion, character: Character, sources: Sources) -> float:
-    """Return the character's leg length over the motion's."""
-    own = [np.linalg.norm(motion.skeleton.offsets[sources.body[f"{side}_{joint}"]])
+def scale(skeleton: Skeleton, character: Character, sources: Sources) -> float:
+    """Return the character's leg length over the skeleton's."""
+    own = [np.linalg.norm(skeleton.offsets[sources.body[f"{side}_{joint}"]])
            for side in ("left", "right") for joint in ("knee", "ankle")]
     names = character.skeleton.names
     built = [np.linalg.norm(character.skeleton.offsets[names.index(f"{side}_{joint}")])
@@ -101,13 +105,23 @@ def _limb(turn: np.ndarray, lower_turn: np.ndarray, rest: np.ndarray,
 
 def _onto_ground(motion: Motion, character: Character) -> Motion:
     """Lift or lower the clip as a whole to the ground, then lift the moments that still sink deeper than `DEPTH`."""
-    places, turns = kinematics.world_poses(motion)
-    count = len(character.links)
-    lowest = np.min(character.lowest(places[:, :count], turns[:, :count]), axis=1)
-    ground = np.percentile(lowest, 10)
+    lowest = _lowest(motion, character)
+    ground = ground_height(motion, character)
     missing = np.maximum(ground - DEPTH - lowest, 0.0)
     frames = max(round(0.1 * motion.fps), 1)
     smooth = gaussian_filter1d(maximum_filter1d(missing, 2 * frames + 1), frames / 2)
     root = motion.root_pos.copy()
     root[:, 2] += np.maximum(smooth, missing) - ground
     return replace(motion, root_pos=root)
+
+
+def ground_height(motion: Motion, character: Character) -> float:
+    """Return the height in m that a posed motion stands on: that of the body's lowest point in its low moments."""
+    return float(np.percentile(_lowest(motion, character), 10))
+
+
+def _lowest(motion: Motion, character: Character) -> np.ndarray:
+    """Return the height in m of the body's lowest point, shape (T,)."""
+    places, turns = kinematics.world_poses(motion)
+    count = len(character.links)
+    return np.min(character.lowest(places[:, :count], turns[:, :count]), axis=1)
