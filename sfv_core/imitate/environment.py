@@ -11,18 +11,12 @@ from sfv_core.imitate.observation import View, heading, observe
 from sfv_core.imitate.posture import Posture, posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.reward import reward
+from sfv_core.imitate.rules import CONTROL_RATE as CONTROL_RATE
+from sfv_core.imitate.rules import EPISODE, SUBSTEPS, Rules, Touch, allowed, middle
+from sfv_core.imitate.rules import LEAD as LEAD
 from sfv_core.imitate.start import Start, anywhere
-from sfv_core.physics.engine import PHYSICS_RATE, Engine, State
+from sfv_core.physics.engine import Engine, State
 
-CONTROL_RATE = 30
-"""Actions per second."""
-SUBSTEPS = PHYSICS_RATE // CONTROL_RATE
-EPISODE = 20 * CONTROL_RATE
-"""Longest episode in control steps."""
-ACTION_SCALE = 0.5
-"""How far in rad an action of 1 moves a joint's target from the reference."""
-LEAD = PHYSICS_RATE // 30
-"""Ticks by which the target is ahead: it is where the reference will be when the action ends."""
 FARTHEST_LINK, FARTHEST_ROOT = 0.5, 1.0
 """An episode fails when a link is this far in m from its place relative to the root, or in the world."""
 _TRUNK = ("pelvis", "spine3", "neck", "left_shoulder", "right_shoulder")
@@ -47,12 +41,18 @@ class Outcome:
 
 
 class Environment:
-    """N worlds; actions are offsets from the reference's joint coordinates (a residual policy)."""
+    """N worlds; actions are offsets from the reference's joint coordinates (a residual policy) unless rules differ."""
 
-    def __init__(self, engine: Engine, reference: Reference, generator: np.random.Generator) -> None:
+    def __init__(self, engine: Engine, reference: Reference, generator: np.random.Generator,
+                 rules: Rules | None = None) -> None:
         """Start an episode in every world."""
         self.engine, self.reference, self.generator = engine, reference, generator
         self.character: Character = engine.character
+        self.rules = rules or Rules()
+        self.limit = EPISODE
+        """Longest episode in control steps; a learner sets it to rules.horizon(samples)."""
+        self._middle = middle(self.character)
+        self._touches = Touch(self.character, ~allowed(reference, self.character))
         self.broken = 0
         """Worlds that had to be started anew because the physics gave values that are not numbers."""
         self._trunk = [self.character.index(name) for name in _TRUNK]
@@ -72,19 +72,19 @@ class Environment:
 
     def step(self, actions: np.ndarray, ids: np.ndarray | None = None) -> Outcome:
         """Act for 1/30 s in the worlds `ids` (all if not given); actions (N, C). Ended episodes wait for `reset`."""
-        rows, _ = self.reference.lookup(self._ticks + LEAD)
-        self.engine.step(self.reference.coordinates[rows] + ACTION_SCALE * actions, SUBSTEPS, ids)
+        self.engine.step(self._centres() + self.rules.action_scale * actions, SUBSTEPS, ids)
         moving = np.arange(self.engine.worlds) if ids is None else ids
         self._ticks[moving] += SUBSTEPS
         self._steps[moving] += 1
         broken = np.flatnonzero(~self.engine.read().finite())
         if len(broken):
             self._mend(broken)
-        self._look()
-        rewards, failed = reward(self.now, self.goal, self.character), self._fails()
+        self._look(moving)
+        rewards = reward(self.now, self.goal, self.character, self.rules.reward)
+        failed = self._fails()
         failed[broken] = True
         rewards[failed] = 0.0
-        over = self._steps >= EPISODE
+        over = self._steps >= self.limit
         if not self.reference.loop:
             over |= self._ticks >= self.reference.last
         return Outcome(rewards, failed, over & ~failed)
@@ -92,10 +92,10 @@ class Environment:
     def observe(self) -> np.ndarray:
         """Return what the policy sees, float32 of shape (N, D)."""
         rows, _ = self.reference.lookup(self._ticks)
-        ahead, _ = self.reference.lookup(self._ticks + LEAD)
-        error = self.reference.coordinates[ahead] - self.character.to_coordinates(self.now.local)
+        error = self._ahead() - self.character.to_coordinates(self.now.local)
         to_heading = heading(self.now.state.rotations[:, 0])[:, None]
-        return observe(View(self.now, self.goal, rows / self.reference.last, self.reference.loop, error, to_heading))
+        return observe(View(self.character, self.now, self.goal, rows / self.reference.last, self.reference.loop, error,
+                            to_heading), self.rules.observation)
 
     @property
     def ticks(self) -> np.ndarray:
@@ -104,18 +104,35 @@ class Environment:
 
     def remaining(self) -> np.ndarray:
         """Return how many steps each world's episode still has, shape (N,)."""
-        steps = EPISODE - self._steps
+        steps = self.limit - self._steps
         if self.reference.loop:
             return steps
         return np.minimum(steps, -(-(self.reference.last - self._ticks) // SUBSTEPS))
 
-    def _look(self) -> None:
-        """Take in the state and the reference at this moment."""
+    def _centres(self) -> np.ndarray:
+        """Return the joint coordinates that an action of 0 asks for, (N, C) or (C,)."""
+        return self._middle if self.rules.action == "absolute" else self._ahead()
+
+    def _ahead(self) -> np.ndarray:
+        """Return the joint coordinates of the reference when the next action ends, (N, C)."""
+        rows, _ = self.reference.lookup(self._ticks + self.rules.lead)
+        return self.reference.coordinates[rows]
+
+    def _look(self, moved: np.ndarray | None = None) -> None:
+        """Take in the state and the reference at this moment; `moved` are the worlds (K,) that made a step to it."""
         self.now: Posture = posture(self.character, self.engine.read())
+        if self.rules.sync_root and self.reference.loop and moved is not None:
+            self._sync(moved[self._ticks[moved] % self.reference.last < SUBSTEPS])
         rows, shift = self.reference.lookup(self._ticks)
         state = _moved(self.reference.state[rows], self._origins + shift)
         self.goal: Posture = posture(self.character, state,
                                      (self.reference.local[rows], self.reference.local_spins[rows]))
+
+    def _sync(self, ids: np.ndarray) -> None:
+        """Move the reference under the characters of the worlds `ids`, over the ground."""
+        rows, shift = self.reference.lookup(self._ticks[ids])
+        place = self.reference.state.positions[rows, 0] + shift + self._origins[ids]
+        self._origins[ids, :2] += self.now.root[ids, :2] - place[:, :2]
 
     def _mend(self, ids: np.ndarray) -> None:
         """Put worlds whose physics broke back onto the reference."""
@@ -125,6 +142,15 @@ class Environment:
 
     def _fails(self) -> np.ndarray:
         """Tell which characters have fallen or are far from the reference, shape (N,)."""
+        failed = np.zeros(self.engine.worlds, bool)
+        if self.rules.terminate != "contact":
+            failed |= self._deviates()
+        if self.rules.terminate != "deviation":
+            failed |= self._touches(self.now.state)
+        return failed
+
+    def _deviates(self) -> np.ndarray:
+        """Tell which characters are far from the reference or lower than it, shape (N,)."""
         now, goal = self.now.state.positions, self.goal.state.positions
         far = np.linalg.norm(now - goal, axis=-1).max(1) > FARTHEST_ROOT
         bent = np.linalg.norm((now - now[:, :1]) - (goal - goal[:, :1]), axis=-1).max(1) > FARTHEST_LINK

@@ -1,6 +1,8 @@
 """What the policy sees: where the motion is, how far the character is from it, and the character's own body.
 
-Places and velocities are seen from the root, in axes that turn with its heading.
+Places and velocities are seen from the root, in axes that turn with its heading. The variant `paper` is DeepMimic's
+state, which knows the reference only by the phase: 197 numbers for its humanoid of 15 solids (Peng et al. 2018 §5.1
+and cCtController of its code).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retarget import rotation
+from sfv_core.character.character import Character
 from sfv_core.imitate.posture import Posture
 
 
@@ -18,6 +21,7 @@ from sfv_core.imitate.posture import Posture
 class View:
     """Everything that observations are made from."""
 
+    character: Character
     now: Posture
     goal: Posture
     """The reference at this moment."""
@@ -25,7 +29,7 @@ class View:
     """Part of the cycle or clip that is over, 0 to 1, shape (N,)."""
     loop: bool
     target_error: np.ndarray
-    """Reference joint coordinates that the next action starts from, less the character's, in rad, shape (N, C)."""
+    """Joint coordinates of the reference when the next action ends, less the character's, in rad, shape (N, C)."""
     to_heading: np.ndarray
     """Rotation from the world into the root's heading, shape (N, 1, 4)."""
 
@@ -82,14 +86,59 @@ def velocities(view: View) -> np.ndarray:
     return 0.3 * rotation.rotate(view.to_heading, view.now.state.velocities)
 
 
-TERMS: tuple[tuple[str, Observe], ...] = (
-    ("phase", phase), ("height", height), ("drift", drift), ("target_error", target_error),
-    ("places", places), ("axes", axes), ("spins", spins), ("velocities", velocities),
-)
-"""Name and function; the observation is their values in this order."""
+def plain_phase(view: View) -> np.ndarray:
+    """Phase as a number."""
+    return view.phase[:, None]
 
 
-def observe(view: View) -> np.ndarray:
-    """Return the observation, float32 of shape (N, D)."""
-    parts = [term(view).reshape(len(view.phase), -1) for _, term in TERMS]
+def solid_places(view: View) -> np.ndarray:
+    """Centres of the links' solids relative to the root in m."""
+    links, arms = _solids(view)
+    centres = view.now.state.positions[:, links] + rotation.rotate(view.now.state.rotations[:, links], arms)
+    return rotation.rotate(view.to_heading, centres - view.now.root[:, None])
+
+
+def solid_turns(view: View) -> np.ndarray:
+    """Rotations of the links' solids as quaternions with w ≥ 0."""
+    links, _ = _solids(view)
+    turns = rotation.multiply(view.to_heading, view.now.state.rotations[:, links])
+    return np.where(turns[..., :1] < 0, -turns, turns)
+
+
+def solid_velocities(view: View) -> np.ndarray:
+    """Velocities of the solids' centres in m/s."""
+    links, arms = _solids(view)
+    state = view.now.state
+    arms = rotation.rotate(state.rotations[:, links], arms - view.character.centres[links])
+    return rotation.rotate(view.to_heading, state.velocities[:, links] + np.cross(state.spins[:, links], arms))
+
+
+def solid_spins(view: View) -> np.ndarray:
+    """Angular velocities of the solids in rad/s."""
+    links, _ = _solids(view)
+    return rotation.rotate(view.to_heading, view.now.state.spins[:, links])
+
+
+def _solids(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Return each solid's link (S,) and its centre in the link's frame in m (S, 3); a hand is a solid of its own."""
+    rows = [(i, shape.centre) for i, link in enumerate(view.character.links) for shape in link.shapes]
+    return np.array([i for i, _ in rows]), np.array([centre for _, centre in rows])
+
+
+OBSERVATIONS: dict[str, tuple[tuple[str, Observe], ...]] = {
+    "fast": (
+        ("phase", phase), ("height", height), ("drift", drift), ("target_error", target_error),
+        ("places", places), ("axes", axes), ("spins", spins), ("velocities", velocities),
+    ),
+    "paper": (
+        ("phase", plain_phase), ("height", height), ("places", solid_places), ("turns", solid_turns),
+        ("velocities", solid_velocities), ("spins", solid_spins),
+    ),
+}
+"""Name and function of each variant's terms; the observation is their values in this order."""
+
+
+def observe(view: View, variant: str = "fast") -> np.ndarray:
+    """Return the variant's observation, float32 of shape (N, D)."""
+    parts = [term(view).reshape(len(view.phase), -1) for _, term in OBSERVATIONS[variant]]
     return np.concatenate(parts, axis=1, dtype=np.float32)

@@ -43,3 +43,10 @@ def posture(character: Character, state: State,
     wrists = state.positions[:, elbows] + rotation.rotate(state.rotations[:, elbows], arms)
     ends = np.concatenate([state.positions[:, ankles], wrists], axis=1)
     return Posture(state, rotations, spins, ends, momentum)
+
+
+def centre_of_mass(character: Character, state: State) -> np.ndarray:
+    """Return the place of the whole body's centre of mass in the world in m. (N, …) → (N, 3)."""
+    masses = np.array([link.mass for link in character.links]) / character.mass
+    centres = state.positions + rotation.rotate(state.rotations, character.centres)
+    return np.einsum("l,nlk->nk", masses, centres)

@@ -72,9 +72,8 @@ def test_the_reward_is_one_at_the_reference_and_less_elsewhere(name: str) -> Non
     rows = np.arange(0, reference.last, 7)
     goal = posture(character, reference.state[rows])
     assert rewards.reward(goal, goal, character) == pytest.approx(np.ones(len(rows)))
-    assert sum(weight for _, weight, _ in rewards.TERMS) == pytest.approx(1.0)
     other = posture(character, reference.state[(rows + 60) % reference.last])
-    for term_name, _, term in rewards.TERMS:
+    for term_name, _, term in rewards.REWARDS["code"]:
         values = term(other, goal, character)
         assert np.all((values > 0) & (values <= 1)), term_name
         assert values.mean() < 0.99, term_name
