@@ -22,6 +22,8 @@ LEAD = PHYSICS_RATE // 30
 """Ticks by which the target is ahead: it is where the reference will be when the action ends."""
 NEAR = 0.03
 """Links whose lowest point comes this close in m to the ground in the reference may touch it."""
+LYING = 0.2
+"""A reference whose pelvis or chest comes this close in m to the ground rolls, crawls or gets up: all may touch."""
 TOUCH = 0.005
 """A link touches the ground when its lowest point is below this height in m."""
 
@@ -73,10 +75,14 @@ def middle(character: Character) -> np.ndarray:
 
 
 def allowed(reference: Reference, character: Character) -> np.ndarray:
-    """Tell which links may touch the ground: feet, and whatever the reference brings near it. bool (L,)."""
-    lowest = character.lowest(reference.state.positions, reference.state.rotations)
+    """Tell which links may touch the ground: feet, and whatever the reference brings near it. bool (L,).
+
+    DeepMimic lists them by hand for each clip, and lets none end a roll, a crawl or a getup.
+    """
+    lowest = character.lowest(reference.state.positions, reference.state.rotations).min(0)
     feet = [link.name.endswith("_ankle") for link in character.links]
-    return (lowest.min(0) < NEAR) | feet
+    lying = min(lowest[character.index(name)] for name in ("pelvis", "spine3")) < LYING
+    return (lowest < NEAR) | feet | lying
 
 
 class Touch:
