@@ -25,7 +25,7 @@ def mjcf(character: Character, friction: float = 0.9, rate: float = 240.0,
     model = ET.Element("mujoco", model="humanoid")
     ET.SubElement(model, "compiler", angle="radian", autolimits="false")
     ET.SubElement(model, "option", timestep=_text([1.0 / rate]), gravity=_text(gravity), integrator="implicitfast",
-                  iterations="10")
+                  solver="PGS", iterations="10")
     default = ET.SubElement(model, "default")
     ET.SubElement(default, "geom", friction=_text([friction, 0.01, 0.001]), contype="1", conaffinity="1")
     world = ET.SubElement(model, "worldbody")
@@ -38,10 +38,6 @@ def mjcf(character: Character, friction: float = 0.9, rate: float = 240.0,
     actuators = ET.SubElement(model, "actuator")
     for i in (*character.balls, *character.hinges):
         _motors(actuators, character.links[i])
-    sensors = ET.SubElement(model, "sensor")
-    for link in character.links:
-        ET.SubElement(sensors, "contact", name=f"{link.name} on ground", geom1="ground", body2=link.name, num="1",
-                      data="found")
     ET.indent(model)
     return ET.tostring(model, encoding="unicode")
 
