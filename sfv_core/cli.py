@@ -143,8 +143,8 @@ def run(options: argparse.Namespace, console: Console) -> Report:
     config = JobConfig(
         stages=tuple(options.stages), video=str(options.video.absolute()),
         rig=None if options.rig is None else str(options.rig.absolute()), name=options.video.stem,
-        capture=from_here(read_settings(options, CaptureConfig)), train=read_settings(options, TrainConfig),
-        simulate=read_settings(options, SimulateConfig),
+        capture=from_here(read_settings(options, CaptureConfig)), train=read_settings(options, TrainConfig, "train-"),
+        simulate=read_settings(options, SimulateConfig, "simulate-"),
         bake=from_here(read_settings(options, BakeConfig, "bake-")))
     return local.run(output_folder(options.out), config, console)
 
@@ -239,8 +239,8 @@ def parser() -> Parser:
     sub.add_argument("--stages", nargs="+", metavar="STAGE", choices=[stage.name for stage in pipeline.STAGES],
                      default=JobConfig().stages, help=f"what to do, of {', '.join(JobConfig().stages)} (default: all)")
     add_settings(sub, CaptureConfig)
-    add_settings(sub, TrainConfig)
-    add_settings(sub, SimulateConfig, leave_out=("seed",))
+    add_settings(sub, TrainConfig, prefix="train-")
+    add_settings(sub, SimulateConfig, prefix="simulate-")
     add_settings(sub, BakeConfig, prefix="bake-")
     sub = command(serve)
     sub.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")

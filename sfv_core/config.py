@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from .errors import SfvError
+from .push import Push, parse_push
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,21 @@ class TrainConfig:
     """How a motion becomes a policy."""
 
     engine: Literal["pybullet", "mujoco"] = "pybullet"
-    """The physics engine to learn in."""
+    """The physics engine to learn in; mujoco is four times as fast and an extra of its own."""
+    preset: Literal["fast", "paper"] = "fast"
+    """fast learns in minutes; paper is DeepMimic's own recipe, for comparisons: it takes a day on many cores."""
+    start: Literal["auto", "fixed", "rsi", "asi", "bins"] = "auto"
+    """Where episodes start: at the first moment, anywhere in the motion (rsi), at states that are learnt along (asi, as
+    in SFV), more often before moments of failure (bins), or what suits the preset (auto)."""
+    character: Literal["person", "deepmimic", "atlas"] = "person"
+    """The body: the captured person's own, DeepMimic's humanoid, or its robot Atlas of 169.5 kg."""
+    mass: Annotated[float, Range(1, 1000)] | None = None
+    """Body mass in kg; from the height if not given."""
+    loop: Literal["auto", "yes", "no"] = "auto"
+    """Whether the motion repeats: auto looks for a cycle where the motion does not say that it is one; yes takes the
+    best cycle there is; no performs the clip once."""
+    repair: bool = True
+    """Repair what no body can do before learning it: a reference that floats, sinks, slides or trembles."""
     minutes: Annotated[float, Range(0.01, 1_000_000)] = 10.0
     """Longest training time in minutes; training also ends when `samples` or `goal` is reached."""
     samples: Annotated[int, Range(1, 10**12)] = 20_000_000
@@ -86,10 +101,67 @@ class PriorConfig:
 
 @dataclass(frozen=True)
 class SimulateConfig:
-    """How a policy becomes a motion again."""
+    """How a policy becomes a motion again: a take."""
 
     seconds: Annotated[float, Range(0.01, 86_400)] | None = None
-    """Length of the rollout in s; the length of the reference motion if not given."""
+    """Length of the take in s; the length of the reference motion if not given."""
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    """Seed of all random numbers."""
+    push: tuple[str, ...] = ()
+    """A push, "t=1.2 N=300 dir=left body=chest for=0.2": when in s, how strong, where to (left, right, front, back, up,
+    down as the character faces at that moment, or x,y,z in the world), on which part (chest, pelvis, head, left hand,
+    …), for how many s. May be given several times."""
+    mass: Annotated[float, Range(0.05, 20)] = 1.0
+    """Body mass, as a multiple of the one that learnt."""
+    strength: Annotated[float, Range(0.01, 100)] = 1.0
+    """Strength: gains and largest torques of all joints, as a multiple."""
+    friction: Annotated[float, Range(0, 100)] = 1.0
+    """Friction with the ground, as a multiple."""
+    gravity: Annotated[float, Range(0, 100)] = 1.0
+    """Gravity, as a multiple."""
+    slope: Annotated[float, Range(0, 60)] = 0.0
+    """Slope of the ground in degrees; the take stands on it in the world."""
+    slope_dir: Literal["uphill", "downhill", "left", "right"] = "uphill"
+    """Where the motion goes on the slope, or to which side of the character it falls."""
+    latency: Annotated[float, Range(0, 1000)] = 0.0
+    """Time in ms from what the policy sees until its muscles act on it, in steps of 1/240 s."""
+    engine: Literal["pybullet", "mujoco"] | None = None
+    """The physics engine; the one that the policy learnt in if not given."""
+    takes: Annotated[int, Range(1, 1024)] = 1
+    """Takes to simulate side by side; the best is written. All but the first vary by `noise`."""
+    noise: Annotated[float, Range(0, 10)] = 0.1
+    """How much takes differ: standard deviation of a slow noise on the actions, each of which moves a joint's target by
+    0.5 rad, and a fifth of it in rad on each joint of the first pose."""
+    all: bool = False
+    """Also write every take, numbered by rank, into a folder named after the motion."""
+    raw: bool = False
+    """Keep the feet exactly as the physics gave them, instead of holding those still that stand."""
+
+    def __post_init__(self) -> None:
+        self.pushes()
+
+    def pushes(self) -> tuple[Push, ...]:
+        """Return `push` as numbers; raise SfvError for one that is none."""
+        return tuple(parse_push(text) for text in self.push)
+
+
+@dataclass(frozen=True)
+class RobustnessConfig:
+    """How a policy is tried out."""
+
+    starts: Annotated[int, Range(1, 1024)] = 16
+    """Moments of the motion, evenly spread, from which each trial is made."""
+    seconds: Annotated[float, Range(0.2, 60)] = 3.0
+    """How long the character must stay up, in s: after a push, or under changed conditions; a clip that ends stops
+    earlier."""
+    body: str = "pelvis"
+    """The part that is pushed; DeepMimic pushes the pelvis."""
+    force: Annotated[float, Range(1, 1e6)] = 2000.0
+    """Strongest push that is tried, in N."""
+    duration: Annotated[float, Range(0.005, 10)] = 0.2
+    """How long a push lasts, in s; DeepMimic's lasts 0.2 s."""
+    engine: Literal["pybullet", "mujoco"] | None = None
+    """The physics engine; the one that the policy learnt in if not given."""
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     """Seed of all random numbers."""
 

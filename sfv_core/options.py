@@ -39,6 +39,10 @@ def add_settings(parser: argparse.ArgumentParser, cls: type, leave_out: tuple[st
             group.add_argument(flag, action=argparse.BooleanOptionalAction,
                                default=setting.default, help=setting.text.replace("%", "%%"))
             continue
+        if setting.kind is tuple:
+            group.add_argument(flag, action="append", default=None, metavar=setting.name.upper()[0],
+                               help=setting.text.replace("%", "%%"))
+            continue
         default = "" if setting.default is None else f" (default: {setting.default})"
         group.add_argument(
             flag, type=_reader(setting), default=setting.default,
@@ -49,7 +53,10 @@ def add_settings(parser: argparse.ArgumentParser, cls: type, leave_out: tuple[st
 def read_settings(options: argparse.Namespace, cls: type[C], prefix: str = "") -> C:
     """Build a configuration from the options that `add_settings` added."""
     before = prefix.replace("-", "_")
-    return cls(**{name: getattr(options, before + name) for name in settings(cls)})
+    given = {name: getattr(options, before + name) for name in settings(cls)}
+    lists = {name: tuple(given[name] or setting.default) for name, setting in settings(cls).items()
+             if setting.kind is tuple}
+    return cls(**given | lists)
 
 
 def from_here(config: C) -> C:

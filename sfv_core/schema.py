@@ -32,7 +32,7 @@ class Setting:
 
     name: str
     kind: type
-    """str, int, float, bool, tuple (of choices) or the class of a nested configuration."""
+    """str, int, float, bool, tuple (of choices, or of any texts) or the class of a nested configuration."""
     default: Any
     text: str
     """The docstring under the field: what it means, with its unit."""
@@ -92,6 +92,9 @@ def _value(setting: Setting, value: Any, where: str) -> Any:
     if setting.kind is tuple:
         if not isinstance(value, list | tuple):
             raise SfvError(f"{where} must be a list, not {_shown(value)}.")
+        for i, item in enumerate(value):
+            if not isinstance(item, str):
+                raise SfvError(f"{where}[{i}] must be a text, not {_shown(item)}.")
         return tuple(check(setting, item, f"{where}[{i}]") for i, item in enumerate(value))
     if setting.kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 2**63 else math.inf
