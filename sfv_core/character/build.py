@@ -1,139 +1,143 @@
-"""Build the humanoid on the skeleton of any person.
+"""Build a character: on the skeleton of any person, or one of the published ones.
 
-Lengths are the skeleton's own. With s = length of a leg over the plan's: radii and the feet's breadth and height scale
-with s, masses with s² times the segment's own length (s³ where a body has no segment), gains and torques with
-mass times length (the torque that gravity asks for). On DeepMimic's skeleton this gives its table, 45 kg.
+The law of scaling. With s = size of the skeleton's trunk, legs and arms over the plan's: masses of limbs and their
+shapes' lengths go with the segment's own length, all that is across it with s; trunk, head, hands and feet go with s.
+So a body of twice the size weighs eight times as much. A wanted mass is reached by weight alone, at the same lengths:
+limbs get thicker with its root. Gains and torques go with mass times s, the torque that gravity asks for, which leaves
+what a body can do the same at any size.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from retarget import kinematics, rotation
 from retarget.motion import Skeleton
-from sfv_core.character import humanoid
+from sfv_core.character.atlas import ATLAS
 from sfv_core.character.character import Character, Link, Shape
-from sfv_core.character.humanoid import FOOT, FOOT_CENTRE, PARTS, Part
-from sfv_core.character.joints import Sources, find_joints
+from sfv_core.character.humanoid import DEEPMIMIC, Part, Plan, Triple
+from sfv_core.character.measure import Measures, is_own, measure, middle, own_measures, segment, trunk_centre
+from sfv_core.character.person import PERSON
 from sfv_core.errors import SfvError
 
-_UP, _FORWARD, _BACK = np.eye(3)[2], -np.eye(3)[1], np.eye(3)[1]
-CHEST_FRACTION = humanoid.SPINE / (humanoid.SPINE + humanoid.NECK)
-"""Where between pelvis and neck the trunk bends."""
+PlanName = Literal["person", "deepmimic", "atlas"]
+_STRAIGHT = 0.1
+"""Least sine of the angle between a limb at rest and the way it bends."""
+_STOUT = 5.0
+"""How many times as heavy or as light as usual a body of its size may be."""
+_UP, _FORWARD = np.eye(3)[2], -np.eye(3)[1]
 
 
-def character_for(skeleton: Skeleton) -> Character:
-    """Build the humanoid with this person's proportions; limbs are straight at rest. Raise SfvError if it is none."""
-    sources = find_joints(skeleton, CHEST_FRACTION)
-    offsets = _offsets(skeleton, sources)
-    leg = float(np.mean([np.linalg.norm(offsets[f"{side}_{joint}"]) for side in ("left", "right")
-                         for joint in ("knee", "ankle")])) * 2
-    if not 0.1 < leg < 10:
-        raise SfvError(f"A leg of this skeleton is {leg:.3g} m long; a person's is about 0.8 m. "
-                       "Give a motion in metres.")
-    scale = leg / humanoid.LEG
-    names = [part.name for part in PARTS]
-    links = []
-    for part in PARTS:
-        segment = _segment(part, offsets)
-        toe = None if part.kind != "box" else _toe(skeleton, sources, part.name[: part.name.index("_")])
-        links.append(_link(part, names, segment, scale, toe))
-    plan = sum(part.mass + _wrist(part) for part in PARTS)
-    strength = sum(link.mass for link in links) / plan * scale
-    strong = tuple(_with_strength(link, part, strength) for link, part in zip(links, PARTS, strict=True))
-    wrists = ["left_wrist", "right_wrist"]
-    parents = [link.parent for link in strong] + [names.index(f"{side}_elbow") for side in ("left", "right")]
-    rest = np.tile(rotation.IDENTITY, (len(parents), 1))
-    places = np.array([offsets[name] for name in names + wrists])
-    return Character(Skeleton(tuple(names + wrists), np.array(parents), places, rest), strong)
+def character_for(skeleton: Skeleton, plan: PlanName = "person", mass: float | None = None) -> Character:
+    """Build the character that performs motions of this skeleton.
+
+    plan: "person" has this person's proportions, limbs straight at rest; on DeepMimic's own skeleton it is DeepMimic's
+    humanoid. "deepmimic" and "atlas" are those bodies as published, whatever the skeleton: motions are fitted to them.
+    mass: of the whole body in kg; not given: what an average person of that size weighs, or the published mass.
+    Raise SfvError if the skeleton is no person's, or no body of its size has that mass.
+    """
+    if plan != "person":
+        return published(plan, mass)
+    measures = measure(skeleton)
+    if is_own(DEEPMIMIC, measures):
+        return published("deepmimic", mass)
+    return _weighed(PERSON, measures, mass)
 
 
-def _offsets(skeleton: Skeleton, sources: Sources) -> dict[str, np.ndarray]:
-    """Return each joint's place relative to its parent in the world at rest, limbs straightened."""
-    rest, _ = kinematics.rest_pose(skeleton)
-    place = {name: rest[j] for name, j in sources.body.items()}
-    place["spine3"] = rest[sources.chest_place]
-    offsets = {"pelvis": np.zeros(3), "spine3": place["spine3"] - place["pelvis"],
-               "neck": place["neck"] - place["spine3"]}
-    for side in ("left", "right"):
-        offsets[f"{side}_hip"] = place[f"{side}_hip"] - place["pelvis"]
-        offsets[f"{side}_shoulder"] = place[f"{side}_shoulder"] - place["spine3"]
-        for top, middle, end in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
-            upper = place[f"{side}_{middle}"] - place[f"{side}_{top}"]
-            lower = place[f"{side}_{end}"] - place[f"{side}_{middle}"]
-            if min(np.linalg.norm(upper), np.linalg.norm(lower)) < 0.01:
-                raise SfvError(f"The {side} {top}, {middle} and {end} of this skeleton coincide; a limb needs length.")
-            straight = (upper + lower) / np.linalg.norm(upper + lower)
-            offsets[f"{side}_{middle}"] = np.linalg.norm(upper) * straight
-            offsets[f"{side}_{end}"] = np.linalg.norm(lower) * straight
-    return offsets
+def published(plan: Literal["deepmimic", "atlas"], mass: float | None = None) -> Character:
+    """Return DeepMimic's humanoid or Atlas as published; with a mass in kg every part is lighter or heavier alike."""
+    table = {"deepmimic": DEEPMIMIC, "atlas": ATLAS}[plan]
+    return _weighed(table, own_measures(table), mass)
 
 
-def _segment(part: Part, offsets: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the way from the part's joint to the next one in m, shape (3,)."""
-    following = {"pelvis": "spine3", "spine3": "neck", "hip": "knee", "knee": "ankle", "shoulder": "elbow",
-                 "elbow": "wrist"}
-    side, _, joint = part.name.rpartition("_")
-    following_joint = following.get(joint)
-    if following_joint is None:
-        return np.zeros(3)
-    return offsets[f"{side}_{following_joint}" if side else following_joint]
+def _weighed(plan: Plan, measures: Measures, mass: float | None) -> Character:
+    """Build the character at its usual mass or at the given one."""
+    usual = _built(plan, measures, 1.0)
+    if mass is None:
+        return usual
+    if not (np.isfinite(mass) and usual.mass / _STOUT <= mass <= usual.mass * _STOUT):
+        raise SfvError(f"A body of this size cannot weigh {mass:g} kg: it weighs about {usual.mass:.3g} kg. Ask for "
+                       f"{usual.mass / _STOUT:.2g} to {usual.mass * _STOUT:.3g} kg.")
+    return _built(plan, measures, mass / usual.mass)
 
 
-def _toe(skeleton: Skeleton, sources: Sources, side: str) -> np.ndarray | None:
-    """Return the way from the ankle to the ball of the foot at rest in m."""
-    toe = sources.toes[side]
-    if toe is None:
-        return None
-    rest, _ = kinematics.rest_pose(skeleton)
-    return rest[toe] - rest[sources.body[f"{side}_ankle"]]
+def _built(plan: Plan, measures: Measures, ratio: float) -> Character:
+    """Put the parts together; each mass is `ratio` times what the plan gives it at this size."""
+    names = [part.name for part in plan.parts]
+    links = [_link(plan, part, names, measures, ratio) for part in plan.parts]
+    strength = sum(link.mass for link in links) / plan.mass * measures.scale
+    strong = tuple(_with_strength(link, part, strength) for link, part in zip(links, plan.parts, strict=True))
+    body = plan.skeleton()
+    places = np.array([measures.offsets[name] for name in body.names])
+    return Character(replace(body, offsets=places), strong)
 
 
-def _wrist(part: Part) -> float:
-    return humanoid.WRIST_MASS if part.name.endswith("elbow") else 0.0
-
-
-def _link(part: Part, names: list[str], segment: np.ndarray, scale: float, toe: np.ndarray | None) -> Link:
+def _link(plan: Plan, part: Part, names: list[str], measures: Measures, ratio: float) -> Link:
     """Give a part its shapes and its hinge."""
-    length = float(np.linalg.norm(segment))
-    stretch = length / part.length if part.length else scale
-    direction = segment / length if length else _UP
-    shapes = [_shape(part, direction, stretch, scale, toe)]
+    way = segment(part.name, measures.offsets)
+    length = float(np.linalg.norm(way))
+    direction = way / length if length else _UP
+    shapes = [_shape(plan, part, direction, length, measures, ratio)]
     axis, limits = np.array([1.0, 0.0, 0.0]), (0.0, 0.0)
     if part.joint == "hinge":
-        axis = np.cross(direction, _BACK if part.name.endswith("knee") else _FORWARD)
-        if np.linalg.norm(axis) < 0.1:
+        axis = np.cross(direction, -_FORWARD if part.name.endswith("knee") else _FORWARD)
+        if np.linalg.norm(axis) < _STRAIGHT:
             raise SfvError(f"At rest the {part.name} of this skeleton points along the way it bends; "
                            "give a skeleton at rest with straight limbs and facing −Y.")
-        axis, limits = axis / np.linalg.norm(axis), (0.0, float(np.pi))
-    if _wrist(part):
-        shapes.append(Shape("sphere", (humanoid.WRIST_RADIUS * scale,), humanoid.WRIST_MASS * scale**3,
-                            _triple(segment)))
+        axis, limits = axis / np.linalg.norm(axis), (0.0, part.bend)
+    if part.name.endswith("elbow"):
+        shapes.append(Shape("sphere", (plan.hand_radius * measures.scale * _girth(plan, ratio) ** (2 / 3),),
+                            plan.hand_mass * measures.scale**3 * ratio, _triple(way)))
     parent = names.index(part.parent) if part.parent else -1
     return Link(part.name, parent, part.joint, tuple(shapes), _triple(axis), limits)
 
 
-def _shape(part: Part, direction: np.ndarray, stretch: float, scale: float, toe: np.ndarray | None) -> Shape:
-    """Scale a part's shape."""
-    mass = part.mass * scale**2 * stretch
-    centre = _triple(direction * part.centre * stretch)
+def _shape(plan: Plan, part: Part, direction: np.ndarray, length: float, measures: Measures, ratio: float) -> Shape:
+    """Scale a part's shape to its segment."""
+    scale, girth = measures.scale, _girth(plan, ratio)
+    radius = part.radius * scale * girth ** (2 / 3 if part.kind == "sphere" else 1)
+    if part.kind == "box":
+        size, centre = _foot(plan, measures.toes[part.name.partition("_")[0]], scale)
+        return Shape("box", size, part.mass * scale**3 * ratio, centre)
+    if part.across:
+        return Shape("capsule", (radius, part.cylinder * scale), part.mass * scale**3 * ratio,
+                     _triple(trunk_centre(part.name, measures.offsets)), (1.0, 0.0, 0.0))
+    stretch = length / part.length if part.length else scale
+    reach = part.centre * stretch
+    if part.name == "neck" and measures.head is not None:
+        reach = max(reach, measures.head)
+    centre = direction * reach + _FORWARD * part.ahead * scale
+    mass = part.mass * scale**2 * stretch * ratio
     if part.kind == "sphere":
-        return Shape("sphere", (part.radius * scale,), mass, centre)
-    if part.kind == "capsule":
-        return Shape("capsule", (part.radius * scale, part.cylinder * stretch), mass, centre, _triple(direction))
-    size, centre = _foot(toe, scale)
-    return Shape("box", size, mass, centre)
+        return Shape("sphere", (radius,), mass, _triple(centre))
+    if part.name.endswith("hip"):
+        centre = centre + _aside(part, measures.offsets, radius)
+    return Shape("capsule", (radius, part.cylinder * stretch), mass, _triple(centre), _triple(direction))
 
 
-def _foot(toe: np.ndarray | None, scale: float) -> tuple[tuple[float, ...], tuple[float, float, float]]:
+def _girth(plan: Plan, ratio: float) -> float:
+    """Return how much thicker limbs of a person are that weigh `ratio` times as much at the same length and density."""
+    return float(np.sqrt(ratio)) if plan is PERSON else 1.0
+
+
+def _aside(part: Part, offsets: dict[str, np.ndarray], radius: float) -> np.ndarray:
+    """Return how far in m a thigh lies outside of its joint so that it does not stand in the other's way.
+
+    Skeletons made for animation often have their hips nearer to each other than a body has.
+    """
+    hip = offsets[part.name] - middle(offsets)
+    return np.array([np.sign(hip[0]) * max(1.05 * radius - abs(hip[0]), 0.0), 0.0, 0.0])
+
+
+def _foot(plan: Plan, toe: np.ndarray | None, scale: float) -> tuple[Triple, Triple]:
     """Return size and centre of the foot's box in m.
 
     With a joint at the ball of the foot (`toe`, from the ankle) it reaches 5 cm past it and its sole is 2 cm below it.
     """
-    length, height, breadth = (edge * scale for edge in FOOT)
-    ahead, above = (distance * scale for distance in FOOT_CENTRE)
+    length, height, breadth = (edge * scale for edge in plan.foot)
+    ahead, above = (distance * scale for distance in plan.foot_centre)
     side, back, front = 0.0, ahead - length / 2, ahead + length / 2
     if toe is not None:
         side, front = toe[0] / 2, max(front, -toe[1] + 0.05 * scale)
@@ -143,9 +147,9 @@ def _foot(toe: np.ndarray | None, scale: float) -> tuple[tuple[float, ...], tupl
 
 def _with_strength(link: Link, part: Part, ratio: float) -> Link:
     stiffness = part.stiffness * ratio
-    weight = part.weight / sum(other.weight for other in PARTS)
-    return replace(link, stiffness=stiffness, damping=stiffness / 10, torque=part.torque * ratio, weight=weight)
+    return replace(link, stiffness=stiffness, damping=stiffness / 10, torque=part.torque * ratio,
+                   weight=part.weight / sum(other.weight for other in DEEPMIMIC.parts))
 
 
-def _triple(v: np.ndarray) -> tuple[float, float, float]:
+def _triple(v: np.ndarray) -> Triple:
     return float(v[0]), float(v[1]), float(v[2])

@@ -14,7 +14,6 @@ import numpy as np
 
 from retarget import kinematics, rotation
 from retarget.motion import Motion, Skeleton
-from sfv_core.character.build import CHEST_FRACTION
 from sfv_core.character.character import Character
 from sfv_core.character.fit import ground_height, posed, scale
 from sfv_core.character.joints import Sources, find_joints
@@ -30,7 +29,7 @@ def carry(rollout: Motion, times: np.ndarray, captured: Motion, character: Chara
     """
     times = np.asarray(times, float)
     _check(rollout, times, character)
-    sources = find_joints(captured.skeleton, CHEST_FRACTION)
+    sources = find_joints(captured.skeleton)
     fitted = posed(captured, character)
     ground = ground_height(fitted, character)
     if captured.loop and captured.duration > 0:

@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from retarget import kinematics, rotation
 from retarget.motion import Motion, Skeleton
-from sfv_core.character.build import CHEST_FRACTION
 from sfv_core.character.character import Character
 from sfv_core.character.joints import Sources, find_joints
 from sfv_core.errors import SfvError
@@ -35,10 +34,9 @@ def fit(motion: Motion, character: Character) -> Motion:
 
 def posed(motion: Motion, character: Character) -> Motion:
     """Return the motion on the character's skeleton with the ground where it is, 0 at the captured floor."""
-    sources = find_joints(motion.skeleton, CHEST_FRACTION)
+    sources = find_joints(motion.skeleton)
     places, turns = kinematics.world_poses(motion)
-    _, rest = kinematics.rest_pose(motion.skeleton)
-    deltas = rotation.multiply(turns, rotation.inverse(rest))
+    deltas = rotation.multiply(turns, rotation.inverse(sources.turns))
     world = _world_rotations(character, sources, deltas)
     names = character.skeleton.names
     local = kinematics.local_rotations(character.skeleton, world)

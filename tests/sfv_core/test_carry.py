@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from people import smpl_skeleton, squatting
+from people import squatting
 
-from retarget import kinematics, rotation
+from retarget import rotation
 from retarget.motion import Motion
 from sfv_core.character import deepmimic
 from sfv_core.character.build import character_for
 from sfv_core.character.carry import carry
 from sfv_core.character.fit import fit, ground_height, posed
-from sfv_core.errors import SfvError
 
 
 def moving(motion: Motion, seed: int = 0) -> Motion:
