@@ -12,10 +12,10 @@ from math import comb
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
-from scipy.signal import butter, sosfiltfilt
 
 from retarget import rotation
 from retarget.motion import Motion
+from sfv_core.aid.dynamics import low_pass
 from sfv_core.aid.finding import Finding, frames_text, spans
 from sfv_core.aid.recording import Recording
 
@@ -58,15 +58,13 @@ def find_jitter(recording: Recording) -> list[Finding]:
 def mend_jitter(recording: Recording, findings: list[Finding]) -> Motion:
     """Smooth trembling spans; what differs from the smooth motion by more than the noise stays as it is."""
     motion = recording.motion
-    if motion.fps <= 2.2 * _CUTOFF or len(motion) < 9:
-        return motion
     turns, place = _noises(recording)
     fade = _fade(findings, len(motion), motion.fps)
     rotations = rotation.continuous(motion.rotations)
-    smooth = rotation.continuous(rotation.normalize(_low_pass(rotations, motion.fps)))
+    smooth = rotation.continuous(rotation.normalize(low_pass(rotations, motion.fps, _CUTOFF)))
     step = rotation.to_rotvec(rotation.multiply(rotation.inverse(rotations), smooth))
     step *= (fade * _noise_share(np.linalg.norm(step, axis=-1).T, turns))[..., None].swapaxes(0, 1)
-    move = _low_pass(motion.root_pos, motion.fps) - motion.root_pos
+    move = low_pass(motion.root_pos, motion.fps, _CUTOFF) - motion.root_pos
     move *= (fade * _noise_share(np.linalg.norm(move, axis=-1), place))[:, None]
     rotations = rotation.multiply(rotations, rotation.from_rotvec(step))
     for i in recording.character.hinges:
@@ -94,12 +92,6 @@ def _noise(values: np.ndarray, fps: float) -> np.ndarray:
     out[half:-half] = median_filter(np.sqrt(square), size=(max(9, round(_WINDOW_S * fps)) | 1, 1), mode="nearest")
     out[:half], out[-half:] = out[half], out[-half - 1]
     return out
-
-
-def _low_pass(values: np.ndarray, fps: float) -> np.ndarray:
-    """Return values without what is faster than the cut-off, at no delay. (T, …)"""
-    sections = butter(2, _CUTOFF, fs=fps, output="sos")
-    return sosfiltfilt(sections, values, axis=0, padlen=min(len(values) - 1, round(fps / 2)))
 
 
 def _noise_share(difference: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -11,10 +11,9 @@ from scipy.ndimage import gaussian_filter1d
 from retarget import kinematics, rotation
 from retarget.contact import runs, touching
 from retarget.motion import Motion
+from sfv_core.aid.dynamics import GRAVITY, Effort, find_effort
 from sfv_core.character.character import Character
 
-GRAVITY = 9.81
-"""In m/s²."""
 _LOW = 0.025
 """Height in m up to which a sole may carry the body."""
 _CARRIES_S = 0.4
@@ -115,6 +114,11 @@ class Recording:
             return np.zeros(len(self.motion), bool)
         height = gaussian_filter1d(self.centre[:, 2], 0.04 * self.motion.fps)
         return np.gradient(np.gradient(height)) * self.motion.fps**2 < -0.5 * GRAVITY
+
+    @cached_property
+    def effort(self) -> Effort:
+        """What the motion asks of the joints and the ground."""
+        return find_effort(self.character, *self.frames, self.motion.fps)
 
     @cached_property
     def velocity(self) -> np.ndarray:

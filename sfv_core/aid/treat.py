@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retarget.motion import Motion
-from sfv_core.aid import ground, jitter, outliers, speeds
+from sfv_core.aid import forces, ground, jitter, outliers, speeds
 from sfv_core.aid.finding import Finding
 from sfv_core.aid.recording import Recording
 from sfv_core.character.character import Character
@@ -37,6 +37,8 @@ CHECKS: tuple[Check, ...] = (
     Check("skating", ground.find_skating, ground.mend_skating),
     Check("sunk", ground.find_sunk, ground.mend_sunk),
     Check("speed", speeds.find_speeds),
+    Check("support", forces.find_support),
+    Check("strength", forces.find_weakness),
 )
 """In the order in which they are mended: each one spoils those after it."""
 
