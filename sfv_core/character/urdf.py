@@ -50,6 +50,8 @@ def _joint(robot: ET.Element, character: Character, i: int, frames: np.ndarray) 
     offset = rotation.rotate(rotation.inverse(parent), character.offsets[i]) if link.parent >= 0 else np.zeros(3)
     turn = rotation.multiply(rotation.inverse(parent), frames[i])
     ET.SubElement(joint, "origin", xyz=_text(offset), rpy=_text(_roll_pitch_yaw(turn)))
+    if link.joint == "ball":
+        ET.SubElement(joint, "axis", xyz="1 0 0")  # means nothing, but readers warn where there is none
     if link.joint == "hinge":
         ET.SubElement(joint, "axis", xyz=_text(rotation.rotate(rotation.inverse(frames[i]), np.array(link.axis))))
         ET.SubElement(joint, "limit", lower=_text(link.limits[:1]), upper=_text(link.limits[1:]),

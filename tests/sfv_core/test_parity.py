@@ -1,0 +1,144 @@
+"""Both engines make the same physics of one Character."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from people import smpl_skeleton
+
+from retarget import kinematics, rotation
+from sfv_core.character import deepmimic
+from sfv_core.character.build import character_for
+from sfv_core.character.character import Character
+from sfv_core.character.mjcf import mjcf
+from sfv_core.character.urdf import urdf
+from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion, open_engine
+
+bullet: Any = pytest.importorskip("pybullet")
+mujoco: Any = pytest.importorskip("mujoco")
+
+CHARACTERS = {"deepmimic": character_for(deepmimic.skeleton()), "atlas": character_for(deepmimic.skeleton(), "atlas"),
+              "person": character_for(smpl_skeleton())}
+each = pytest.mark.parametrize("character", CHARACTERS.values(), ids=CHARACTERS.keys())
+ENGINES = ("pybullet", "mujoco")
+
+
+def standing(character: Character, height: float = 0.0) -> State:
+    """Return one body at rest whose soles are at a height in m."""
+    places, turns = kinematics.rest_pose(character.skeleton)
+    count = len(character.links)
+    places, turns = places[None, :count], turns[None, :count]
+    up = height - character.lowest(places, turns).min()
+    still = np.zeros((1, count, 3))
+    return State(places + [0, 0, up], turns, still, still.copy())
+
+
+def mass_centre(character: Character, state: State) -> np.ndarray:
+    masses = np.array([link.mass for link in character.links]) / character.mass
+    centres = state.positions + rotation.rotate(state.rotations, character.centres)
+    return np.einsum("l,nlk->k", masses, centres)
+
+
+@each
+def test_mass_centre_and_inertia_of_every_link_are_read_back_from_both_files(
+        character: Character, tmp_path: Path) -> None:
+    for read in (read_by_pybullet, read_by_mujoco):
+        links = read(character, tmp_path)
+        assert len(links) == len(character.links)
+        for link in character.links:
+            mass, centre, inertia = links[link.name]
+            assert mass == pytest.approx(link.mass, rel=1e-6)
+            assert centre == pytest.approx(link.centre_of_mass, abs=1e-6)
+            assert inertia == pytest.approx(link.inertia(), abs=2e-5 * np.trace(link.inertia()))
+
+
+Read = dict[str, tuple[float, np.ndarray, np.ndarray]]
+
+
+def read_by_pybullet(character: Character, folder: Path) -> Read:
+    """Return mass, mass centre and inertia in its own frame of each link of the URDF, as PyBullet has them."""
+    path = folder / "character.urdf"
+    path.write_text(urdf(character), encoding="utf-8")
+    client = bullet.connect(bullet.DIRECT)
+    try:
+        flags = bullet.URDF_USE_INERTIA_FROM_FILE | bullet.URDF_MAINTAIN_LINK_ORDER
+        body = bullet.loadURDF(str(path), flags=flags, physicsClientId=client)
+        found: Read = {}
+        for joint in range(bullet.getNumJoints(body, physicsClientId=client)):
+            name = bullet.getJointInfo(body, joint, physicsClientId=client)[12].decode()
+            mass, _, moments, centre, turn = bullet.getDynamicsInfo(body, joint, physicsClientId=client)[:5]
+            frame = rotation.to_matrix(rotation.wxyz_from_xyzw(np.array(turn)))
+            found[name] = mass, np.array(centre), frame @ np.diag(moments) @ frame.T
+        return found
+    finally:
+        bullet.disconnect(client)
+
+
+def read_by_mujoco(character: Character, folder: Path) -> Read:
+    """Return the same of each body of the MJCF, as MuJoCo has them."""
+    path = folder / "character.xml"
+    path.write_text(mjcf(character), encoding="utf-8")
+    model = mujoco.MjModel.from_xml_path(str(path))
+    found: Read = {}
+    for number in range(1, model.nbody):
+        frame = rotation.to_matrix(model.body_iquat[number])
+        found[model.body(number).name] = (float(model.body_mass[number]), model.body_ipos[number],
+                                          frame @ np.diag(model.body_inertia[number]) @ frame.T)
+    return found
+
+
+@each
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_body_falls_as_fast_as_the_formula_says(character: Character, engine: str) -> None:
+    worlds = open_engine(engine, character, 1)
+    worlds.reset(np.array([0]), standing(character, 5.0))
+    start = mass_centre(character, worlds.read())
+    steps = PHYSICS_RATE // 2
+    worlds.step(np.zeros((1, character.coordinates)), steps)
+    end = mass_centre(character, worlds.read())
+    worlds.close()
+    fallen = 9.8 * steps * (steps + 1) / 2 / PHYSICS_RATE**2  # velocities first, then places, as both engines do
+    assert end - start == pytest.approx([0, 0, -fallen], abs=1e-3)
+
+
+@each
+@pytest.mark.parametrize("joint", ["left_knee", "right_shoulder", "spine3"])
+def test_a_muscle_pulls_its_joint_alike_in_both_engines(character: Character, joint: str) -> None:
+    """Without gravity and ground, a step of half a radian in one joint's target, 1 s at 30 Hz."""
+    i = character.index(joint)
+    local = np.tile(rotation.IDENTITY, (1, len(character.links), 1))
+    axis = np.array(character.links[i].axis) if i in character.hinges else np.array([1.0, 0.0, 0.0])
+    local[0, i] = rotation.from_rotvec(0.5 * axis)
+    targets = character.to_coordinates(local)
+    curves = []
+    for engine in ENGINES:
+        worlds = open_engine(engine, character, 1, Conditions(gravity=(0.0, 0.0, 0.0)))
+        worlds.reset(np.array([0]), standing(character, 5.0))
+        curve = []
+        for _ in range(30):
+            worlds.step(targets, PHYSICS_RATE // 30)
+            curve.append(rotation.to_rotvec(local_motion(character, worlds.read())[0][0, i]) @ axis)
+        worlds.close()
+        curves.append(curve)
+    a, b = np.array(curves)
+    assert np.abs(a - b).max() < 0.05
+    assert a[-1] == pytest.approx(0.5, abs=0.03) and b[-1] == pytest.approx(0.5, abs=0.03)
+
+
+@each
+def test_a_standing_body_rests_on_the_ground_at_the_same_height_in_both_engines(character: Character) -> None:
+    heights = []
+    for engine in ENGINES:
+        worlds = open_engine(engine, character, 1)
+        worlds.reset(np.array([0]), standing(character, 0.001))
+        worlds.step(np.zeros((1, character.coordinates)), PHYSICS_RATE // 2)
+        state = worlds.read()
+        assert set(np.flatnonzero(worlds.contacts()[0])) == {character.index("left_ankle"),
+                                                             character.index("right_ankle")}
+        heights.append(character.lowest(state.positions, state.rotations).min())
+        worlds.close()
+    assert heights[0] == pytest.approx(heights[1], abs=0.005)
+    assert max(np.abs(heights)) < 0.005
