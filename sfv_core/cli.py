@@ -101,6 +101,19 @@ def refine(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": _files(out, made)}
 
 
+def loop(options: argparse.Namespace, console: Console) -> Report:
+    """Find the cycle that a motion (.npz, .bvh, .amc) repeats, such as the steps of a walk, and cut it out so that it
+    can go on for ever."""
+    motion, out = existing_file(options.motion, "motion"), options.out and output_file(options.out, ".npz")
+    with made_for_output(out.parent) if out else nullcontext(), needing("physics"):
+        from .imitate.cut import cut
+
+        report = cut(motion, out, options.start, options.end)
+    if not report["repeats"]:
+        console.say(f"'{motion}' does not surely repeat itself.")
+    return report
+
+
 def train(options: argparse.Namespace, console: Console) -> Report:
     """Learn a policy that performs a motion under physics: DIR/policy.pt. Run it again to go on after a stop."""
     motion, out = existing_file(options.motion, "motion"), output_folder(options.out)
@@ -220,6 +233,11 @@ def parser() -> Parser:
                      help="what you corrected: docs/protocol.md describes the file")
     sub.add_argument("-o", "--out", metavar="OUT", type=Path,
                      help="folder to write into (default: DIR, whose motion is kept as motion.unrefined.npz)")
+    sub = command(loop, "MOTION")
+    sub.add_argument("-o", "--out", metavar="CYCLE.npz", type=Path,
+                     help="motion to write, with a picture beside it; without it, only look")
+    sub.add_argument("--start", type=float, metavar="S", help="first moment of a cycle of your own, in s")
+    sub.add_argument("--end", type=float, metavar="S", help="last moment of it, in s")
     sub = command(train, "MOTION")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, TrainConfig)

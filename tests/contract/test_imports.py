@@ -33,6 +33,7 @@ OWNERS = {
     "sfv_core/lift/": {"torch"},
     "sfv_core/imitate/": {"torch"},
     "sfv_core/imitate/train.py": {"matplotlib"},
+    "sfv_core/imitate/loop_picture.py": {"matplotlib"},
     "sfv_core/physics/pybullet.py": {"pybullet"},
     "sfv_core/physics/mujoco.py": {"mujoco"},
     "sfv_core/character/deepmimic.py": {"pybullet_data"},
