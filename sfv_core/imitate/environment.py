@@ -14,7 +14,7 @@ from sfv_core.imitate.reward import reward
 from sfv_core.imitate.rules import CONTROL_RATE as CONTROL_RATE
 from sfv_core.imitate.rules import EPISODE, SUBSTEPS, Rules, Touch, allowed, middle
 from sfv_core.imitate.rules import LEAD as LEAD
-from sfv_core.imitate.start import Start, anywhere
+from sfv_core.imitate.start import Plain, Start, Starts
 from sfv_core.physics.engine import Engine, State
 
 FARTHEST_LINK, FARTHEST_ROOT = 0.5, 1.0
@@ -44,11 +44,12 @@ class Environment:
     """N worlds; actions are offsets from the reference's joint coordinates (a residual policy) unless rules differ."""
 
     def __init__(self, engine: Engine, reference: Reference, generator: np.random.Generator,
-                 rules: Rules | None = None) -> None:
-        """Start an episode in every world."""
+                 rules: Rules | None = None, starts: Starts | None = None) -> None:
+        """Start an episode in every world; `starts` says where episodes begin, anywhere if not given."""
         self.engine, self.reference, self.generator = engine, reference, generator
         self.character: Character = engine.character
         self.rules = rules or Rules()
+        self.starts = starts or Plain(reference)
         self.limit = EPISODE
         """Longest episode in control steps; a learner sets it to rules.horizon(samples)."""
         self._middle = middle(self.character)
@@ -61,12 +62,15 @@ class Environment:
         self._origins = np.zeros((engine.worlds, 3))
         self.reset(np.arange(engine.worlds))
 
-    def reset(self, ids: np.ndarray, start: Start = anywhere) -> None:
-        """Start new episodes in the worlds `ids` (K,), at the world's origin."""
-        ticks = start(self.reference, len(ids), self.generator)
+    def reset(self, ids: np.ndarray, start: Start | None = None) -> None:
+        """Start new episodes in the worlds `ids` (K,), at the world's origin; `start` stands in for `starts`."""
+        if start is None:
+            ticks, state = self.starts.draw(len(ids), self.generator)
+        else:
+            ticks = start(self.reference, len(ids), self.generator)
+            state = self.reference.state[ticks]
         self._ticks[ids], self._steps[ids] = ticks, 0
-        state = self.reference.state[ticks]
-        self._origins[ids] = -state.positions[:, 0] * np.array([1.0, 1.0, 0.0])
+        self._origins[ids] = -self.reference.state.positions[ticks, 0] * np.array([1.0, 1.0, 0.0])
         self.engine.reset(ids, _moved(state, self._origins[ids]))
         self._look()
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.group import Group
+from sfv_core.imitate.rules import EPISODE
 from sfv_core.imitate.start import anywhere, beginning
 
 
@@ -44,6 +45,7 @@ def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], 
     The worlds start new episodes when it is over.
     """
     worlds = np.arange(environment.engine.worlds)
+    environment.limit = EPISODE
     environment.reset(worlds, anywhere if environment.reference.loop else beginning)
     running = worlds[: -(-episodes // group.size)]
     possible = float(environment.remaining()[running].sum())

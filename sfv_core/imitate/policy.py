@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,24 @@ from retarget.motion import Motion, Skeleton
 from retarget.whole import written_whole
 from sfv_core.character.character import Character
 from sfv_core.errors import SfvError
-from sfv_core.imitate.environment import CONTROL_RATE
+from sfv_core.imitate.rules import CONTROL_RATE, Rules
 
 FORMAT_VERSION = 1
-WIDTHS = (256, 128)
-"""Hidden units of both networks; DeepMimic has 1024 and 512, which learn no faster here."""
-FIRST_SPREAD = -1.2
-"""Logarithm of the actions' first standard deviation."""
 _CLIP = 5.0
 
 
 class Network(nn.Module):
     """An actor that gives the actions' mean, a critic, and the actions' spread."""
 
-    def __init__(self, observations: int, actions: int) -> None:
-        """Make the layers; the actor starts near zero, so the first actions are the reference itself."""
+    def __init__(self, observations: int, actions: int, widths: tuple[int, ...], spread: float = 1.0) -> None:
+        """Make the layers; the actor starts near zero, so the first actions are the reference itself.
+
+        widths: hidden units of both networks. spread: the actions' first standard deviation.
+        """
         super().__init__()
-        self.actor = _layers(observations, actions)
-        self.critic = _layers(observations, 1)
-        self.log_spread = nn.Parameter(torch.full((actions,), FIRST_SPREAD))
+        self.actor = _layers((observations, *widths, actions))
+        self.critic = _layers((observations, *widths, 1))
+        self.log_spread = nn.Parameter(torch.full((actions,), float(np.log(spread))))
         with torch.no_grad():
             last: Any = self.actor[-1]
             last.weight.mul_(0.01)
@@ -47,10 +47,9 @@ class Network(nn.Module):
         return (-0.5 * ((actions - means) / self.log_spread.exp()) ** 2 - self.log_spread).sum(-1)
 
 
-def _layers(inputs: int, outputs: int) -> nn.Sequential:
-    sizes = (inputs, *WIDTHS)
-    hidden = [layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.ReLU())]
-    return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
+def _layers(sizes: tuple[int, ...]) -> nn.Sequential:
+    hidden = [layer for i, o in pairwise(sizes[:-1]) for layer in (nn.Linear(i, o), nn.ReLU())]
+    return nn.Sequential(*hidden, nn.Linear(sizes[-2], sizes[-1]))
 
 
 class Normaliser:
@@ -103,6 +102,8 @@ class Policy:
     """Actions per second."""
     captured: Motion | None = None
     """The motion as it was given to the training, on its own skeleton; None in files that lack it."""
+    rules: Rules = field(default_factory=Rules)
+    """What it sees and moves, as it learnt it."""
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         """Return the most likely actions. (N, D) → (N, C)."""
@@ -117,6 +118,7 @@ class Policy:
                 "engine": self.engine, "control_rate": self.control_rate,
                 "motion": {"fps": motion.fps, "loop": motion.loop, "root_pos": torch.from_numpy(motion.root_pos),
                            "rotations": torch.from_numpy(motion.rotations)},
+                "rules": asdict(self.rules),
                 "captured": None if self.captured is None else _motion_to_dict(self.captured)}
         with written_whole(path) as temporary:
             torch.save(data, temporary)
@@ -131,14 +133,15 @@ class Policy:
                 raise SfvError(f"'{path}' has policy format {data['format']}; this version reads {FORMAT_VERSION}. "
                                "Train the policy again.")
             weights = data["network"]
-            network = Network(weights["actor.0.weight"].shape[1], len(weights["log_spread"]))
+            sizes = [weights[name].shape[0] for name in weights if re.fullmatch(r"actor\.\d+\.weight", name)]
+            network = Network(weights["actor.0.weight"].shape[1], len(weights["log_spread"]), tuple(sizes[:-1]))
             network.load_state_dict(weights)
             character = Character.from_dict(data["character"])
             motion = Motion(character.skeleton, float(data["motion"]["fps"]), data["motion"]["root_pos"].numpy(),
                             data["motion"]["rotations"].numpy(), loop=bool(data["motion"]["loop"]))
             captured = None if data.get("captured") is None else _motion_from_dict(data["captured"])
             return cls(network, Normaliser.from_dict(data["normaliser"]), character, motion, str(data["engine"]),
-                       int(data["control_rate"]), captured)
+                       int(data["control_rate"]), captured, Rules(**data.get("rules", {})))
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RetargetError) as error:
             raise SfvError(f"'{path}' is not a policy: {error}. {hint}") from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,13 +21,13 @@ from sfv_core.imitate.policy import Network, Normaliser
 
 @dataclass(frozen=True)
 class Recipe:
-    """The numbers of the algorithm."""
+    """The numbers of the algorithm; the defaults learn fastest here, `PAPER` is DeepMimic's."""
 
     worlds: int = 32
     """Characters in each rank at most."""
     all_worlds: int = 128
-    """Characters in all ranks together at most, unless each would have fewer than `fewest_worlds`; each world takes
-    35 MB of memory."""
+    """Characters in all ranks together at most, unless each would have fewer than `fewest_worlds`; each world of
+    PyBullet takes 35 MB of memory."""
     fewest_worlds: int = 8
     batch: int = 4096
     """Steps of all ranks in an iteration."""
@@ -36,9 +36,14 @@ class Recipe:
     minibatch: int = 512
     """Steps of all ranks behind one gradient."""
     epochs: int = 5
+    widths: tuple[int, ...] = (256, 128)
+    """Hidden units of actor and critic."""
+    first_spread: float = 0.3
+    """First standard deviation of the actions."""
+    learn_spread: bool = True
     discount: float = 0.95
     trace: float = 0.95
-    """λ of the advantage estimate."""
+    """λ of the advantage estimate and of the returns, TD(λ)."""
     clip: float = 0.2
     """How far the ratio of new to old probability may be from 1 and still count."""
     largest_advantage: float = 4.0
@@ -47,11 +52,17 @@ class Recipe:
     bound: float = 1.5
     """Means of actions beyond this are pulled back."""
     bound_weight: float = 0.01
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """SGD has momentum 0.9."""
     learning_rate: float = 3e-4
+    critic_rate: float | None = None
+    """The critic's own learning rate; the same if not given."""
+    decay: float = 0.0
+    """Weight decay."""
     slowest: float = 5e-5
     fastest: float = 1e-3
-    divergence: tuple[float, float] = (0.045, 0.09)
-    """The learning rate is raised below and lowered above these divergences."""
+    divergence: tuple[float, float] | None = (0.045, 0.09)
+    """The learning rate is raised below and lowered above these divergences; it is fixed where there are none."""
     largest_divergence: float = 0.15
     """An iteration ends its updates early beyond this."""
     gradient_norm: float = 1.0
@@ -59,6 +70,11 @@ class Recipe:
     def worlds_of(self, ranks: int) -> int:
         """Return the number of characters in each rank."""
         return min(self.worlds, max(self.all_worlds // ranks, self.fewest_worlds))
+
+
+PAPER = Recipe(minibatch=256, epochs=1, widths=(1024, 512), first_spread=0.05, learn_spread=False, optimiser="sgd",
+               learning_rate=2.5e-6, critic_rate=1e-2, decay=5e-4, divergence=None, bound=4.8)
+"""DeepMimic's numbers (its args and agent files; the actor's rate as in PyBullet's): 60 million steps for a walk."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +103,25 @@ class Ppo:
         size = environment.observe().shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = Network(size, environment.character.coordinates)
+            self.network = Network(size, environment.character.coordinates, self.recipe.widths,
+                                   self.recipe.first_spread)
+        self.network.log_spread.requires_grad_(self.recipe.learn_spread)
         self.normaliser = Normaliser(size)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), self.recipe.learning_rate)
+        self.optimiser = self._optimiser()
         self.iterations = 0
         self.samples = 0
         """Steps that all ranks have learnt from."""
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        """Return the optimiser of actor and critic."""
+        recipe, network = self.recipe, self.network
+        actor = [*network.actor.parameters(), *([network.log_spread] if recipe.learn_spread else [])]
+        groups: list[dict[str, Any]] = [
+            {"params": actor, "lr": recipe.learning_rate},
+            {"params": list(network.critic.parameters()), "lr": recipe.critic_rate or recipe.learning_rate}]
+        if recipe.optimiser == "sgd":
+            return torch.optim.SGD(groups, momentum=0.9, weight_decay=recipe.decay)
+        return torch.optim.Adam(groups, weight_decay=recipe.decay)
 
     def iterate(self, tick: Callable[[], None]) -> dict[str, float]:
         """Collect and learn once; `tick` is called after every step. Return figures over all ranks.
@@ -101,6 +130,7 @@ class Ppo:
         generator's state.
         """
         words = np.random.SeedSequence([self.seed, self.group.rank, self.iterations]).spawn(2)
+        self.environment.limit = self.environment.rules.horizon(self.samples)
         self.environment.generator = np.random.default_rng(words[0])
         self._generator = torch.Generator().manual_seed(int(words[1].generate_state(1)[0]))
         batch, mean_reward = self._collect(tick)
@@ -117,8 +147,8 @@ class Ppo:
         worlds = environment.engine.worlds
         steps = max(recipe.batch // (worlds * self.group.size), recipe.fewest_steps)
         seen, raw, acted, densities, values, following, rewards, ended = ([] for _ in range(8))
-        observations = environment.observe()
-        for _ in range(steps):
+        observations, fresh = environment.observe(), []
+        for step in range(steps):
             raw.append(observations)
             seen.append(self.normaliser(raw[-1]))
             with torch.no_grad():
@@ -134,17 +164,28 @@ class Ppo:
             rewards.append(outcome.rewards)
             ended.append(outcome.ended)
             if outcome.ended.any():
-                environment.reset(np.flatnonzero(outcome.ended))
+                again = np.flatnonzero(outcome.ended)
+                environment.reset(again)
+                fresh.append((np.full(len(again), step + 1), again))
                 observations = environment.observe()
             tick()
         gains = self._advantages(*(np.array(a) for a in (rewards, values, following, ended)))
         returns = (gains + np.array(values)) * (1 - recipe.discount)
+        self._learn_starts(fresh, returns)
         mean_reward = self._share_statistics(np.concatenate(raw), np.array(rewards), gains)
         gains = np.clip((gains - self._gain_mean) / self._gain_spread, -recipe.largest_advantage,
                         recipe.largest_advantage)
         return Batch(torch.cat(seen), torch.cat(acted), torch.cat(densities),
                      torch.from_numpy(gains.reshape(-1)).float(),
                      torch.from_numpy(returns.reshape(-1)).float()), mean_reward
+
+    def _learn_starts(self, fresh: list[tuple[np.ndarray, np.ndarray]], returns: np.ndarray) -> None:
+        """Tell the distribution of first states what came of its draws: steps and worlds where episodes began."""
+        steps, worlds = (np.concatenate([np.zeros(0, int), *(part[i] for part in fresh)]) for i in range(2))
+        known = steps < len(returns)
+        brought = np.full(len(steps), np.nan)
+        brought[known] = returns[steps[known], worlds[known]]
+        self.environment.starts.learn(brought, self.group)
 
     def _value(self, observations: torch.Tensor) -> np.ndarray:
         """Return the expected discounted returns (N,)."""
@@ -210,19 +251,24 @@ class Ppo:
 
     def _adapt(self, divergence: float) -> None:
         """Raise or lower the learning rate so that the policy changes by the recipe's divergence."""
+        if self.recipe.divergence is None:
+            return
         low, high = self.recipe.divergence
         factor = 1 / 1.5 if divergence > high else 1.2 if divergence < low else 1.0
         rate = min(max(self._learning_rate() * factor, self.recipe.slowest), self.recipe.fastest)
-        self.optimiser.param_groups[0]["lr"] = rate
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps: tensors, numbers and lists."""
         return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
-                "normaliser": self.normaliser.to_dict(), "iterations": self.iterations, "samples": self.samples}
+                "normaliser": self.normaliser.to_dict(), "iterations": self.iterations, "samples": self.samples,
+                "starts": self.environment.starts.to_dict()}
 
     def restore(self, data: dict[str, Any]) -> None:
         """Go on from what `to_dict` returned."""
         self.network.load_state_dict(data["network"])
         self.optimiser.load_state_dict(data["optimiser"])
         self.normaliser = Normaliser.from_dict(data["normaliser"])
+        self.environment.starts.restore(data["starts"])
         self.iterations, self.samples = int(data["iterations"]), int(data["samples"])

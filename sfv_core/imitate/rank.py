@@ -27,17 +27,17 @@ from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.evaluate import Evaluation, evaluate
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.policy import Policy
-from sfv_core.imitate.ppo import Ppo, Recipe
+from sfv_core.imitate.ppo import Ppo
+from sfv_core.imitate.preset import preset_for
 from sfv_core.imitate.reference import make_reference
 from sfv_core.imitate.run import Run, write_json
+from sfv_core.imitate.start import make_starts
 from sfv_core.physics.engine import open_engine
 
-EVALUATE_EVERY = 16
-"""Iterations between evaluations."""
+KEEP_EVERY = 16
+"""Iterations between checkpoints, after which all worlds start anew: a training that goes on from one is the same."""
 EPISODES = 32
 """Episodes of an evaluation; as many again decide whether a policy is the best or reaches the goal."""
-CHECKPOINT_EVERY = 20.0
-"""Seconds between checkpoints; the first follows the first iteration."""
 ORPHANED = 3
 """Exit code of a rank whose parent is gone."""
 
@@ -52,16 +52,17 @@ class Rank:
         self.run, self.group = run, group
         self.config, self.motion, self.character = run.read()
         self.captured = Motion.load(run.captured)
-        engine = open_engine(self.config.engine, self.character, Recipe().worlds_of(group.size))
         reference = make_reference(self.motion, self.character)
-        generator = np.random.default_rng([self.config.seed, group.rank])
-        self.environment = Environment(engine, reference, generator)
-        self.ppo = Ppo(self.environment, group, self.config.seed)
+        self.preset = preset_for(self.config, reference)
+        engine = open_engine(self.config.engine, self.character, self.preset.recipe.worlds_of(group.size))
+        starts = make_starts(self.preset.start, reference, self.character)
+        self.environment = Environment(engine, reference, self._generator(0), self.preset.rules, starts)
+        self.ppo = Ppo(self.environment, group, self.config.seed, self.preset.recipe)
         self.curve: list[dict[str, float]] = []
         self.best = -1.0
         self._earlier = 0.0
         self._figures: dict[str, float] = {}
-        self._told = self._kept = self._started = time.monotonic()
+        self._told = self._started = time.monotonic()
         data = load_newest(run.checkpoints)
         if data is not None:
             self.ppo.restore(data["learner"])
@@ -69,6 +70,17 @@ class Rank:
             if self.curve:
                 self._figures = {name: self.curve[-1][name] for name in ("nr", "survived")}
             log.info("went on from %d samples", self.ppo.samples)
+            self._begin_anew()
+
+    def _generator(self, purpose: int) -> np.random.Generator:
+        """Return random numbers that depend on nothing but seed, rank, iteration and purpose."""
+        done = self.ppo.iterations if hasattr(self, "ppo") else 0
+        return np.random.default_rng([self.config.seed, self.group.rank, done, purpose])
+
+    def _begin_anew(self) -> None:
+        """Start an episode in every world, as a training does that goes on from the checkpoint of this iteration."""
+        self.environment.generator = self._generator(1)
+        self.environment.reset(np.arange(self.environment.engine.worlds))
 
     def minutes(self) -> float:
         """Return the time trained so far, earlier runs included."""
@@ -81,9 +93,11 @@ class Rank:
             if reason:
                 break
             self._figures.update(self.ppo.iterate(self._tick))
-            if self.ppo.iterations % EVALUATE_EVERY == 0 or self.ppo.iterations == 1:
+            if self.ppo.iterations in (1, self._next_look):
                 self._evaluate()
-            self._keep_sometimes()
+            if self.ppo.iterations % KEEP_EVERY == 0 or self.ppo.iterations == 1:
+                self._keep()
+                self._begin_anew()
         if reason != "stopped" and (not self.curve or self.curve[-1]["samples"] < self.ppo.samples):
             self._evaluate()
         self._keep()
@@ -102,10 +116,16 @@ class Rank:
             return "minutes"
         return "samples" if self.ppo.samples >= config.samples else ""
 
+    @property
+    def _next_look(self) -> int:
+        """Return the iteration after which the policy is measured next: seldom where there were many."""
+        every = KEEP_EVERY * max(1, self.ppo.iterations // (8 * KEEP_EVERY))
+        return -(-self.ppo.iterations // every) * every
+
     def _evaluate(self) -> None:
         """Measure the policy, and twice where it may be the best; add to the curve and keep the best."""
         policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine,
-                        captured=self.captured)
+                        captured=self.captured, rules=self.preset.rules)
         result: Evaluation = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
         if result.nr > self.best:
             result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
@@ -118,13 +138,8 @@ class Rank:
             if better:
                 policy.save(self.run.policy)
 
-    def _keep_sometimes(self) -> None:
-        if self.ppo.iterations == 1 or time.monotonic() - self._kept > CHECKPOINT_EVERY:
-            self._keep()
-
     def _keep(self) -> None:
         """Write a checkpoint."""
-        self._kept = time.monotonic()
         if self.group.rank == 0:
             save_checkpoint(self.run.checkpoints, self.ppo.samples, {
                 "learner": self.ppo.to_dict(), "curve": self.curve, "best": self.best, "minutes": self.minutes()})
