@@ -22,8 +22,8 @@ GRAVITY = 9.81
 """In m/s²."""
 _CUTOFF = 8.0
 """Frequency in Hz above which movement is taken for noise."""
-_RATE = 30.0
-"""Moments per second at which efforts are found; between them they are interpolated."""
+_RATE, _MOMENTS = 30.0, 4000
+"""Moments per second at which efforts are found, and how many at most; between them they are interpolated."""
 _POINTS = 10
 """Number of the body's lowest points at which the ground may push."""
 _REACH = 0.05
@@ -61,6 +61,8 @@ class Muscles:
     """Largest torque about an axis of each joint in N·m, shape (L,)."""
     carries: np.ndarray
     """Whether the second link hangs on the first's joint, shape (L, L)."""
+    owners: np.ndarray
+    """Link of each point at which the ground may push, shape (P,)."""
 
     @classmethod
     def of(cls, character: Character) -> Muscles:
@@ -74,7 +76,9 @@ class Muscles:
                 axes[i] = np.eye(3)
             if link.parent >= 0:
                 carries[:, i] |= carries[:, link.parent]
-        return cls(character, axes, np.array([max(link.torque, _WEAKEST) for link in character.links]), carries)
+        limits = np.array([max(link.torque, _WEAKEST) for link in character.links])
+        points = [sum(len(shape.corners()[0]) for shape in link.shapes) for link in character.links]
+        return cls(character, axes, limits, carries, np.repeat(np.arange(count), points))
 
 
 def find_effort(character: Character, places: np.ndarray, turns: np.ndarray, fps: float) -> Effort:
@@ -86,11 +90,12 @@ def find_effort(character: Character, places: np.ndarray, turns: np.ndarray, fps
     if count < 3:
         return Effort(np.zeros((count, links, 3)), np.zeros((count, links)), np.zeros((count, 3)),
                       np.zeros((count, links, 3)))
-    step = max(1, round(fps / _RATE))
+    step = max(1, round(fps / _RATE), count // _MOMENTS)
     at = np.unique(np.append(np.arange(0, count, step), count - 1))
     muscles = Muscles.of(character)
     force, moments = _needed(character, places, turns, fps)
-    found = [_solve(muscles, places[t], turns[t], force[t], moments[t]) for t in at]
+    points = _undersides(character, places, turns)
+    found = [_solve(muscles, places[t], turns[t], points[t], force[t], moments[t]) for t in at]
     torques, missing, ground = (_between(at, np.array(values), count) for values in zip(*found, strict=True))
     return Effort(torques, np.abs(torques).max(axis=2) / muscles.limits, missing, ground)
 
@@ -123,16 +128,17 @@ def _spun_up(character: Character, turns: np.ndarray, fps: float) -> np.ndarray:
     return np.gradient(momenta, 1.0 / fps, axis=0)
 
 
-def _solve(muscles: Muscles, places: np.ndarray, turns: np.ndarray, force: np.ndarray, moments: np.ndarray
-           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _solve(muscles: Muscles, places: np.ndarray, turns: np.ndarray, points: np.ndarray, force: np.ndarray,
+           moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return torques (L, 3) N·m, missing force (3,) in body weights and the ground's forces (L, 3) N in one frame.
 
-    places, turns: frames of the links (L, 3), (L, 4); force, moments: see `_needed`.
+    places, turns: frames of the links (L, 3), (L, 4); points: where the ground may push (P, 3) m; force, moments: see
+    `_needed`.
     """
     weight = muscles.character.mass * GRAVITY
     frames = muscles.axes @ rotation.to_matrix(turns).swapaxes(1, 2)
     wanted = np.einsum("lij,lj->li", frames, moments)
-    owners, arms, pushes = _pushes(muscles.character, places, turns)
+    owners, arms, pushes = _pushes(muscles, points)
     if not len(owners):
         return wanted, force / weight, np.zeros_like(places)
     levers = np.cross(arms - places[:, None], pushes) * muscles.carries[:, owners, None]
@@ -148,30 +154,28 @@ def _solve(muscles: Muscles, places: np.ndarray, turns: np.ndarray, force: np.nd
     return wanted - own @ shares, (force - ground.sum(axis=0)) / weight, ground
 
 
-def _pushes(character: Character, places: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return links (P,), points (P, 3) m and forces (P, 3) N of the pushes that the ground may give a share of: along
-    the edges of a pyramid inside the cone of friction, each of them one body weight upward."""
-    links, points = _near_ground(character, places, turns)
+def _pushes(muscles: Muscles, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return links (N,), points (N, 3) m and forces (N, 3) N of the pushes that the ground may give a share of.
+
+    They lie along the edges of a pyramid inside the cone of friction, each of one body weight upward.
+    """
+    lowest = np.argsort(points[:, 2])[:_POINTS]
+    lowest = lowest[points[lowest, 2] < _REACH]
     level = Conditions().friction * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-    edges = np.concatenate([level, np.ones((4, 1))], axis=1)
-    weight = character.mass * GRAVITY
-    return np.repeat(links, 4), np.repeat(points, 4, axis=0), weight * np.tile(edges, (len(links), 1))
+    edges = muscles.character.mass * GRAVITY * np.concatenate([level, np.ones((4, 1))], axis=1)
+    owners = muscles.owners[lowest]
+    return np.repeat(owners, 4), np.repeat(points[lowest], 4, axis=0), np.tile(edges, (len(lowest), 1))
 
 
-def _near_ground(character: Character, places: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the links of the body's lowest points, (P,), and where these are in the world in m, (P, 3)."""
-    links: list[int] = []
+def _undersides(character: Character, places: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Return the lowest points in the world in m of the balls whose hulls the bodies are, (T, P, 3)."""
     points = []
     for i, link in enumerate(character.links):
         for shape in link.shapes:
             centres, radius = shape.corners()
-            world = places[i] + rotation.rotate(turns[i], centres) - np.array([0.0, 0.0, radius])
-            links += [i] * len(world)
-            points.append(world)
-    every = np.concatenate(points)
-    lowest = np.argsort(every[:, 2])[:_POINTS]
-    lowest = lowest[every[lowest, 2] < _REACH]
-    return np.array(links, int)[lowest], every[lowest]
+            world = places[:, i, None] + rotation.rotate(turns[:, i, None], centres)
+            points.append(world - np.array([0.0, 0.0, radius]))
+    return np.concatenate(points, axis=1)
 
 
 def low_pass(values: np.ndarray, fps: float, cutoff: float) -> np.ndarray:

@@ -14,8 +14,9 @@ from sfv_core.aid.finding import Finding, body_text, frames_text, spans
 from sfv_core.aid.recording import Recording
 from sfv_core.reconstruct.legs import bend_leg, lowering
 
-_HOVERS = 0.05
-"""Height in m above the ground at which a standing sole hovers; clean clips on tiptoe reach 4 cm."""
+_HOVERS = 0.06
+"""Height in m above the ground at which a standing sole hovers; those of clean clips that roll reach 5 cm."""
+_HOVERS_S = 0.1
 _SUNK = 0.02
 """Depth in m at which a body is in the ground; engines and soles give way by about one."""
 _KEPT = 0.01
@@ -31,7 +32,7 @@ def find_hovering(recording: Recording) -> list[Finding]:
     """Find stances whose soles are above the ground."""
     heights = _stance_heights(recording)
     found = []
-    for first, last in spans(np.nan_to_num(heights) > _HOVERS, shortest=2):
+    for first, last in spans(np.nan_to_num(heights) > _HOVERS, round(_HOVERS_S * recording.motion.fps)):
         amount = float(np.nanmax(heights[first : last + 1]))
         found.append(Finding("hovering", (first, last), 100 * amount, "cm", f"The feet stand {100 * amount:.0f} cm "
                              f"above the ground in {frames_text((first, last))}."))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from retarget import rotation
-from retarget.motion import Motion
+from retarget.motion import Motion, Skeleton
 from sfv_core.aid.finding import Finding, frames_text, joint_text, spans
 from sfv_core.aid.recording import Recording
 
@@ -24,12 +24,17 @@ _MOVES = 0.3
 """Mean speed of the joints in m/s above which a body cannot have stopped dead for some frames."""
 
 
-def find_outliers(recording: Recording) -> list[Finding]:
-    """Find joints and roots that leave their path for at most three frames."""
-    motion, names = recording.motion, [link.name for link in recording.character.links]
+def find_outliers(recording: Recording, carried: int = 0) -> list[Finding]:
+    """Find joints and roots that leave their path for at most three frames.
+
+    carried: look only at joints that carry a chain of as many others.
+    """
+    motion = recording.motion
     limits = _limits(motion.fps)
     found = []
-    for j, name in enumerate(names):
+    moved = len(recording.character.links) if motion.skeleton is recording.character.skeleton else None
+    for j in np.flatnonzero(_chains(motion.skeleton)[:moved] >= carried):
+        name = motion.skeleton.names[j]
         _, flags, worst = _without_outliers(motion.rotations[:, j], limits[0], turns=True)
         for span in spans(flags, gap=1):
             amount = float(np.degrees(worst[span[0] : span[1] + 1].max()))
@@ -48,9 +53,8 @@ def mend_outliers(recording: Recording, findings: list[Finding]) -> Motion:
     motion = recording.motion
     limits = _limits(motion.fps)
     rotations = motion.rotations.copy()
-    names = [link.name for link in recording.character.links]
     for name in {finding.joint for finding in findings if finding.joint}:
-        j = names.index(name)
+        j = motion.skeleton.index(name)
         rotations[:, j] = _without_outliers(motion.rotations[:, j], limits[0], turns=True)[0]
     root, _, _ = _without_outliers(motion.root_pos, limits[1])
     return replace(motion, root_pos=root, rotations=rotations)
@@ -75,6 +79,16 @@ def mend_stalls(recording: Recording, findings: list[Finding]) -> Motion:
             root[times] = root[first - 1] + share[:, None] * (root[last + 1] - root[first - 1])
             rotations[times] = rotation.slerp(motion.rotations[first - 1], motion.rotations[last + 1], share[:, None])
     return replace(motion, root_pos=root, rotations=rotations)
+
+
+def _chains(skeleton: Skeleton) -> np.ndarray:
+    """Return the length of the longest chain of joints below each, (J,)."""
+    below = np.zeros(len(skeleton), int)
+    for joint in range(len(skeleton) - 1, 0, -1):
+        parent = skeleton.parents[joint]
+        if parent >= 0:
+            below[parent] = max(below[parent], below[joint] + 1)
+    return below
 
 
 def _limits(fps: float) -> tuple[float, float]:

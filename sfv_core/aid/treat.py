@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from retarget.motion import Motion
-from sfv_core.aid import forces, ground, jitter, outliers, speeds
+from sfv_core.aid import captured, forces, ground, jitter, outliers, speeds
 from sfv_core.aid.finding import Finding
 from sfv_core.aid.recording import Recording
 from sfv_core.character.character import Character
+from sfv_core.character.fit import fit
 from sfv_core.errors import SfvError
 
 _FARTHEST = 1000.0
@@ -28,10 +30,17 @@ class Check:
     """Returns the motion without it; None where nothing is safe."""
 
 
+_STALL = Check("stall", outliers.find_stalls, outliers.mend_stalls)
+_JUMP = Check("jump", speeds.find_jumps, speeds.mend_jumps)
+CAPTURED: tuple[Check, ...] = (
+    Check("ground", captured.find_offset),
+    Check("unseen", captured.find_unseen),
+    _STALL, Check("outlier", partial(outliers.find_outliers, carried=2), outliers.mend_outliers), _JUMP,
+)
+"""What is looked for on the captured skeleton, before a single wrong frame can spoil the fit to the ground."""
+
 CHECKS: tuple[Check, ...] = (
-    Check("stall", outliers.find_stalls, outliers.mend_stalls),
-    Check("outlier", outliers.find_outliers, outliers.mend_outliers),
-    Check("jump", speeds.find_jumps, speeds.mend_jumps),
+    _STALL, Check("outlier", outliers.find_outliers, outliers.mend_outliers), _JUMP,
     Check("jitter", jitter.find_jitter, jitter.mend_jitter),
     Check("hovering", ground.find_hovering, ground.mend_hovering),
     Check("skating", ground.find_skating, ground.mend_skating),
@@ -40,7 +49,7 @@ CHECKS: tuple[Check, ...] = (
     Check("support", forces.find_support),
     Check("strength", forces.find_weakness),
 )
-"""In the order in which they are mended: each one spoils those after it."""
+"""What is looked for on the character's skeleton, in the order in which it is mended: each spoils those after it."""
 
 
 def examine(motion: Motion, character: Character) -> tuple[Finding, ...]:
@@ -53,25 +62,48 @@ def examine(motion: Motion, character: Character) -> tuple[Finding, ...]:
 def first_aid(motion: Motion, character: Character) -> tuple[Motion, tuple[Finding, ...]]:
     """Return the motion with what is safe to mend mended, and what was found; a clean motion comes back as it is.
 
-    Raise SfvError where nothing can be learnt from it: what is left jumps by metres or is faster than anybody.
+    motion: on the character's skeleton. Raise SfvError where nothing can be learnt from it: what is left jumps by
+    metres or is faster than anybody.
     """
+    motion, found = treat(motion, character, CHECKS)
+    _refuse(found)
+    return motion, found
+
+
+def fit_with_aid(motion: Motion, character: Character) -> tuple[Motion, tuple[Finding, ...]]:
+    """Fit a captured motion to the character (see sfv_core/character/fit.py), with first aid before and after.
+
+    Raise SfvError as `fit` and `first_aid` do.
+    """
+    motion, before = treat(motion, character, CAPTURED)
+    _refuse(before)
+    fitted, after = first_aid(fit(motion, character), character)
+    return fitted, before + tuple(finding for finding in after if not any(map(finding.overlaps, before)))
+
+
+def treat(motion: Motion, character: Character, checks: tuple[Check, ...]) -> tuple[Motion, tuple[Finding, ...]]:
+    """Return the motion after these checks' remedies, and their findings: mended is what is not found again."""
     _check_places(motion)
     found: list[Finding] = []
-    for check in CHECKS:
-        recording = Recording(motion, character)
+    recording = Recording(motion, character)
+    for check in checks:
         findings = check.find(recording)
         if findings and check.mend:
-            motion = check.mend(recording, findings)
-            left = check.find(Recording(motion, character))
+            recording = Recording(check.mend(recording, findings), character)
+            left = check.find(recording)
             findings = [replace(finding, repaired=not any(map(finding.overlaps, left))) for finding in findings]
         found += findings
+    return recording.motion, tuple(found)
+
+
+def _refuse(found: tuple[Finding, ...]) -> None:
+    """Raise SfvError if nothing can be learnt from a motion with these findings."""
     reason = hopeless(found)
     if reason:
         raise SfvError(reason)
-    return motion, tuple(found)
 
 
-def hopeless(findings: list[Finding] | tuple[Finding, ...]) -> str | None:
+def hopeless(findings: tuple[Finding, ...]) -> str | None:
     """Return why no character can learn this motion, and what to do; None if one may."""
     for finding in findings:
         if finding.repaired or finding.joint is not None:
