@@ -14,7 +14,7 @@ from typing import Any
 from retarget import RetargetError
 
 from . import __version__, local, pipeline
-from .config import BakeConfig, CaptureConfig, JobConfig, PriorConfig, SimulateConfig, TrainConfig
+from .config import BakeConfig, CaptureConfig, JobConfig, PreviewConfig, PriorConfig, SimulateConfig, TrainConfig
 from .errors import Cancelled, SfvError
 from .extras import needing
 from .inputs import existing_file
@@ -114,6 +114,22 @@ def loop(options: argparse.Namespace, console: Console) -> Report:
     return report
 
 
+def character(options: argparse.Namespace, console: Console) -> Report:
+    """Build the body that performs a motion under physics, to look at or to use elsewhere: URDF, MJCF, a picture."""
+    source, out = options.motion, output_folder(options.out)
+    with made_for_output(out), needing("physics"):
+        from .character.describe import table
+        from .character.files import FILES, PUBLISHED, character_of, write
+
+        if str(source) not in PUBLISHED:
+            existing_file(source, "motion")
+        body = character_of(source, options.plan, options.mass)
+        report = write(body, out)
+    for line in [] if options.json else table(body):
+        console.say(line)
+    return {**report, "files": _files(out, FILES)}
+
+
 def train(options: argparse.Namespace, console: Console) -> Report:
     """Learn a policy that performs a motion under physics: DIR/policy.pt. Run it again to go on after a stop."""
     motion, out = existing_file(options.motion, "motion"), output_folder(options.out)
@@ -124,8 +140,19 @@ def train(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": _files(out, pipeline.STAGES[1].makes)}
 
 
+def preview(options: argparse.Namespace, console: Console) -> Report:
+    """Perform a motion under physics within seconds, without training: one take, found by search."""
+    motion, out = existing_file(options.motion, "motion"), output_file(options.out, ".npz")
+    with made_for_output(out.parent), needing("physics"):
+        from .imitate.preview import preview as run
+
+        report = run(motion, out, read_settings(options, PreviewConfig), console.progress)
+    return {**report, "files": [str(out)]}
+
+
 def simulate(options: argparse.Namespace, console: Console) -> Report:
-    """Let a policy perform its motion, and write what the simulated body does."""
+    """Let a policy perform its motion, pushed or changed as you like, and write the best take: OUT.npz, OUT.json,
+    OUT.png."""
     policy, out = options.policy, output_file(options.out, ".npz")
     if not policy.is_dir():
         existing_file(policy, "policy")
@@ -133,7 +160,12 @@ def simulate(options: argparse.Namespace, console: Console) -> Report:
         from .imitate.rollout import simulate as run
 
         report = run(policy, out, read_settings(options, SimulateConfig), console.progress)
-    return {**report, "files": [str(out)]}
+    if not options.json:
+        from .imitate.take_report import ranking_lines
+
+        for line in ranking_lines(report):
+            console.say(line)
+    return report
 
 
 def prior(options: argparse.Namespace, console: Console) -> Report:
@@ -238,9 +270,20 @@ def parser() -> Parser:
                      help="motion to write, with a picture beside it; without it, only look")
     sub.add_argument("--start", type=float, metavar="S", help="first moment of a cycle of your own, in s")
     sub.add_argument("--end", type=float, metavar="S", help="last moment of it, in s")
+    sub = command(character)
+    sub.add_argument("motion", metavar="MOTION", type=Path, help="whose body: a motion or rig (.npz, .bvh, .amc), "
+                     "a clip of DeepMimic (.txt), or one of the published bodies, deepmimic or atlas")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
+    sub.add_argument("--plan", choices=("person", "deepmimic", "atlas"), default="person",
+                     help="the body: of the motion's own proportions, or a published one (default: person)")
+    sub.add_argument("--mass", metavar="KG", type=float, help="mass of the whole body in kg; not given: what an "
+                     "average person of that size weighs, or the published mass")
     sub = command(train, "MOTION")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, TrainConfig)
+    sub = command(preview, "MOTION")
+    sub.add_argument("-o", "--out", metavar="TAKE.npz", type=Path, required=True, help="motion to write")
+    add_settings(sub, PreviewConfig)
     sub = command(prior)
     sub.add_argument("action", choices=("train",), help="what to do")
     sub.add_argument("folder", metavar="FOLDER", type=Path, help="folder with motion capture, at any depth")

@@ -12,7 +12,8 @@ EXAMPLE = "t=1.2 N=300 dir=left body=chest for=0.2"
 DIRECTIONS = {"left": (1.0, 0.0, 0.0), "right": (-1.0, 0.0, 0.0), "front": (0.0, -1.0, 0.0), "back": (0.0, 1.0, 0.0),
               "up": (0.0, 0.0, 1.0), "down": (0.0, 0.0, -1.0)}
 """The ways a character may be pushed, seen from itself: it faces −Y with its left at +X."""
-_WORDS = {"t": "the moment in s", "N": "the force in N", "dir": "where to", "body": "on which part", "for": "how long in s"}
+_WORDS = {"t": "the moment in s", "N": "the force in N", "dir": "where to", "body": "on which part",
+          "for": "how long in s"}
 _LONGEST, _STRONGEST = 60.0, 1e6
 
 
@@ -81,6 +82,6 @@ def _direction(push: str, text: str) -> str | tuple[float, float, float]:
         x = y = z = math.nan
     length = math.hypot(x, y, z)
     if not 1e-9 < length < math.inf:
-        raise SfvError(f"The push '{push}' has dir={text}; it can be {', '.join(DIRECTIONS)}, as the character faces, or "
-                       "x,y,z in the world, such as 0,1,0.")
+        raise SfvError(f"The push '{push}' has dir={text}; it can be {', '.join(DIRECTIONS)}, as the character faces, "
+                       "or x,y,z in the world, such as 0,1,0.")
     return x / length, y / length, z / length

@@ -1,135 +1,155 @@
-"""A policy becomes a motion: the character performs the reference under physics, without noise."""
+"""A policy becomes takes: the character performs the reference under physics, as asked for, and the best is kept."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from retarget import kinematics, rotation
 from retarget.motion import Motion
 from sfv_core.config import SimulateConfig
 from sfv_core.errors import SfvError
-from sfv_core.imitate.environment import CONTROL_RATE, SUBSTEPS, Environment
+from sfv_core.imitate.circumstances import Circumstances, circumstances_of, shoves_of
+from sfv_core.imitate.figures import Figures, figures, quality
+from sfv_core.imitate.onto import onto_captured, tilted
+from sfv_core.imitate.perform import perform
 from sfv_core.imitate.policy import Policy
-from sfv_core.imitate.reference import make_reference
-from sfv_core.imitate.start import fixed
-from sfv_core.physics.engine import PHYSICS_RATE, State, open_engine
+from sfv_core.imitate.reference import Reference, make_reference
+from sfv_core.imitate.rules import CONTROL_RATE
+from sfv_core.imitate.run import write_json
+from sfv_core.imitate.settle import settle
+from sfv_core.imitate.take import Take, motion_of, with_motion
+from sfv_core.imitate.take_picture import draw_take
+from sfv_core.imitate.take_report import advice, take_json
 from sfv_core.progress import Progress
 
-STAGE = "simulate"
 LONGEST = 600.0
-"""Longest rollout in s."""
+"""Longest take in s."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A take that is done."""
+
+    number: int
+    """Its number among those simulated, from 0; the first has no noise."""
+    take: Take
+    raw: Figures
+    """As the physics gave it."""
+    figures: Figures
+    """As it is written."""
+    motion: Motion
+    """On the character's skeleton, on level ground."""
+    moved: np.ndarray
+    """How far feet and root were moved to stand still, in m, (T,)."""
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Sort key, the best first: a later fall or none, then higher quality."""
+        return (-(self.take.seconds if self.take.fell is None else self.take.fell), -quality(self.figures))
 
 
 def simulate(policy: Path, out: Path, config: SimulateConfig, progress: Progress) -> dict[str, Any]:
-    """Perform the motion from its first moment and write it to `out` as a Motion at 30 frames per second.
+    """Perform the motion from its first moment; write the take to `out` at 60 frames per second, .json and .png beside.
 
-    policy: a policy file or the folder that a training wrote. A fall ends nothing: it is reported and the frames stay.
-    The wrists, which physics holds stiff, move as in the reference. Raise SfvError if the policy cannot be used.
+    policy: a policy file or the folder that a training wrote. The take is on the skeleton that the motion was captured
+    on, where the policy knows it. A fall ends nothing: it is reported and the frames stay. Raise SfvError if the policy
+    cannot be used or the configuration asks for what it cannot do.
     """
-    policy = Path(policy)
-    trained = Policy.load(policy / "policy.pt" if policy.is_dir() else policy)
-    if trained.control_rate != CONTROL_RATE:
-        raise SfvError(f"'{policy}' acts {trained.control_rate} times a second; this version {CONTROL_RATE} times. "
-                       "Train the policy again.")
+    trained = load_policy(policy)
     length = _length(trained.motion, config.seconds)
-    engine = open_engine(trained.engine, trained.character, 1)
-    try:
-        environment = Environment(engine, make_reference(trained.motion, trained.character),
-                                  np.random.default_rng(config.seed))
-        record = _perform(environment, trained, round(length * CONTROL_RATE), progress)
-    finally:
-        engine.close()
-    record.motion(trained).save(out)
-    return {"motion": str(out), **record.report(trained)}
+    reference = make_reference(trained.motion, trained.character)
+    circumstances = circumstances_of(config, trained, reference)
+    steps = max(round(length * CONTROL_RATE), 1)
+    shoves = shoves_of(config.pushes(), trained.character, config.takes, circumstances, steps / CONTROL_RATE)
+    takes = perform(trained, reference, circumstances, shoves, steps, config.takes, config.noise, config.seed, progress)
+    ranked = sorted((_result(number, take, trained, reference, config.raw) for number, take in enumerate(takes)),
+                    key=lambda result: result.rank)
+    best = ranked[0]
+    _finished(best, trained, circumstances).save(out)
+    files = [str(out), *_write_report(out, best, ranked, trained, circumstances, config)]
+    if config.all:
+        files.append(str(_write_all(out, ranked, trained, circumstances)))
+    return {"motion": str(out), **_report(best, trained, circumstances, config), **_ranking(ranked), "files": files}
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy file or the one in a training's folder. Raise SfvError if it cannot be used."""
+    path = Path(path)
+    policy = Policy.load(path / "policy.pt" if path.is_dir() else path)
+    if policy.control_rate != CONTROL_RATE:
+        raise SfvError(f"'{path}' acts {policy.control_rate} times a second; this version {CONTROL_RATE} times. "
+                       "Train the policy again.")
+    return policy
 
 
 def _length(motion: Motion, seconds: float | None) -> float:
-    """Return the rollout's length in s: a motion that loops goes on as long as asked, any other ends with the clip."""
+    """Return the take's length in s: a motion that loops goes on as long as asked, any other ends with the clip."""
     length = motion.duration if seconds is None else seconds
     if not 1 / CONTROL_RATE <= length <= LONGEST:
         raise SfvError(f"A rollout of {length:g} s cannot be made; ask for {1 / CONTROL_RATE:.2f} to {LONGEST:.0f} s.")
     return length if motion.loop else min(length, motion.duration)
 
 
-class _Record:
-    """What happened at each control step, the start included."""
-
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-        self._states: list[State] = []
-        self._goals: list[State] = []
-        self._ticks: list[int] = []
-        self._contacts: list[np.ndarray] = []
-        self.rewards: list[float] = []
-        self.fell: int | None = None
-
-    def take(self) -> None:
-        """Note the state of the only world."""
-        self._states.append(self._environment.now.state)
-        self._goals.append(self._environment.goal.state)
-        self._ticks.append(int(self._environment.ticks[0]))
-        self._contacts.append(self._environment.engine.contacts()[0])
-
-    def motion(self, policy: Policy) -> Motion:
-        """Return the frames where the reference was, on the character's skeleton, with the wrists of the reference."""
-        character, skeleton = policy.character, policy.character.skeleton
-        count = len(character.links)
-        reference = self._environment.reference
-        rows, _ = reference.lookup(np.array(self._ticks))
-        local = policy.motion.at(rows / PHYSICS_RATE, CONTROL_RATE).rotations.copy()
-        world = np.concatenate([state.rotations for state in self._states])
-        local[:, :count] = kinematics.local_rotations(skeleton, _padded(world, len(skeleton)))[:, :count]
-        root = np.concatenate([state.positions[:, 0] for state in self._states])
-        start = reference.state.positions[self._ticks[0], 0] * np.array([1.0, 1.0, 0.0])
-        contacts = np.zeros((len(rows), len(skeleton)))
-        contacts[:, :count] = self._contacts
-        return Motion(skeleton, CONTROL_RATE, root + start, rotation.continuous(local), contacts=contacts)
-
-    def report(self, policy: Policy) -> dict[str, Any]:
-        """Return how well it went: time before a fall, normalised return, tracking error and foot slide."""
-        now = np.concatenate([state.positions for state in self._states])
-        goal = np.concatenate([state.positions for state in self._goals])
-        relative = np.linalg.norm((now - now[:, :1]) - (goal - goal[:, :1]), axis=-1)
-        steps = len(self.rewards)
-        advice = {} if self.fell is None else {"advice": (
-            f"The simulated body falls after {self.fell / CONTROL_RATE:.1f} of {steps / CONTROL_RATE:.1f} s. "
-            "Train it for more minutes: the training goes on where it stopped.")}
-        return {**advice, "seconds": steps / CONTROL_RATE, "frames": steps + 1, "fell": self.fell is not None,
-                "upright_seconds": (steps if self.fell is None else self.fell) / CONTROL_RATE,
-                "nr": float(np.sum(self.rewards) / steps), "tracking_error_m": float(relative.mean()),
-                "root_error_m": float(np.linalg.norm(now[:, 0] - goal[:, 0], axis=-1).mean()),
-                "foot_slide_m_per_s": self._slide(policy, now), "engine": policy.engine}
-
-    def _slide(self, policy: Policy, places: np.ndarray) -> float | None:
-        """Return the mean speed over the ground of feet that touch it, in m/s; None where none does."""
-        feet = [policy.character.index(f"{side}_ankle") for side in ("left", "right")]
-        touching = np.array(self._contacts)[:, feet]
-        both = touching[1:] & touching[:-1]
-        speed = np.linalg.norm(np.diff(places[:, feet, :2], axis=0), axis=-1) * CONTROL_RATE
-        return float(speed[both].mean()) if both.any() else None
+def _result(number: int, take: Take, policy: Policy, reference: Reference, raw: bool) -> Result:
+    """Let the feet of a take stand, unless it is to stay raw, and measure it."""
+    character = policy.character
+    motion, before = motion_of(take, reference, character), figures(take, character)
+    if raw:
+        return Result(number, take, before, before, motion, np.zeros(len(take)))
+    settled = settle(motion, character)
+    take = with_motion(take, settled.motion, character)
+    return Result(number, take, before, figures(take, character), settled.motion, settled.moved)
 
 
-def _perform(environment: Environment, policy: Policy, steps: int, progress: Progress) -> _Record:
-    """Act for `steps` control steps in one world."""
-    record = _Record(environment)
-    environment.reset(np.array([0]), fixed)
-    record.take()
-    for step in range(max(steps, 1)):
-        outcome = environment.step(policy.act(environment.observe()))
-        record.take()
-        if outcome.failed[0] and record.fell is None:
-            record.fell = step
-        record.rewards.append(float(outcome.rewards[0]) if record.fell is None else 0.0)
-        if step % SUBSTEPS == 0:
-            progress(STAGE, step + 1, steps)
-    progress(STAGE, steps, steps)
-    return record
+def _finished(result: Result, policy: Policy, circumstances: Circumstances) -> Motion:
+    """Return the motion to write: on the captured skeleton if it is known, on the slope if there is one."""
+    motion = result.motion
+    if policy.captured is not None:
+        motion = onto_captured(motion, result.take.times, policy.captured, policy.character)
+    return tilted(motion, circumstances.tilt) if circumstances.tilt != Circumstances("").tilt else motion
 
 
-def _padded(world: np.ndarray, joints: int) -> np.ndarray:
-    """Add identity rotations for the joints that have no link. (T, L, 4) → (T, J, 4)."""
-    missing = np.tile(rotation.IDENTITY, (len(world), joints - world.shape[1], 1))
-    return np.concatenate([world, missing], axis=1)
+def _report(best: Result, policy: Policy, circumstances: Circumstances, config: SimulateConfig) -> dict[str, Any]:
+    """Return what the command says of the take."""
+    take = best.take
+    words = advice(take, config)
+    return {**({"advice": words} if words else {}), "seconds": take.seconds, "frames": len(take),
+            "fell": take.fell is not None, "upright_seconds": take.seconds if take.fell is None else take.fell,
+            "lost_s": take.lost, "nr": take.nr, "quality": quality(best.figures), **asdict(best.figures),
+            "moved_cm": float(100 * best.moved.max()), "engine": circumstances.engine,
+            "skeleton": "captured" if policy.captured is not None else "character"}
+
+
+def _ranking(ranked: list[Result]) -> dict[str, Any]:
+    """Return a row for each take, the best first; nothing where there is but one."""
+    if len(ranked) == 1:
+        return {}
+    return {"takes": [{"rank": rank, "take": result.number, "fell_s": result.take.fell, "nr": result.take.nr,
+                       "quality": quality(result.figures), **asdict(result.figures)}
+                      for rank, result in enumerate(ranked, start=1)]}
+
+
+def _write_report(out: Path, best: Result, ranked: list[Result], policy: Policy, circumstances: Circumstances,
+                  config: SimulateConfig) -> list[str]:
+    """Write the report and the picture beside the motion; return their paths."""
+    report, picture = out.with_suffix(".json"), out.with_suffix(".png")
+    write_json(report, take_json(best.take, policy.character, config) | {
+        "report": _report(best, policy, circumstances, config) | _ranking(ranked), "as_simulated": asdict(best.raw),
+        "moved_cm": (100 * best.moved).round(3).tolist()})
+    draw_take(best.take, policy.character, config, picture)
+    return [str(report), str(picture)]
+
+
+def _write_all(out: Path, ranked: list[Result], policy: Policy, circumstances: Circumstances) -> Path:
+    """Write every take into the folder named after the motion, without those of an earlier call; return it."""
+    folder = out.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    for rank, result in enumerate(ranked, start=1):
+        _finished(result, policy, circumstances).save(folder / f"{rank:03d}.npz")
+    for old in folder.glob("[0-9][0-9][0-9].npz"):
+        if int(old.stem) > len(ranked):
+            old.unlink()
+    return folder

@@ -82,7 +82,7 @@ def test_it_learns_and_its_files_are_whole(walk: Path, tmp_path: Path) -> None:
     assert {"samples", "minutes", "reward", "nr"} <= set(seen[-1][3])
     assert not ranks_of(out)
     rollout = simulate(out, tmp_path / "rollout.npz", SimulateConfig(seconds=2.0), no_progress)
-    assert rollout["frames"] == 61
+    assert rollout["frames"] == 121
 
 
 @needs_proc

@@ -1,0 +1,73 @@
+"""Let a policy act in some worlds, side by side, and take notes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retarget import kinematics
+from retarget.motion import Skeleton
+from sfv_core.character.character import Character
+from sfv_core.imitate.circumstances import Circumstances
+from sfv_core.imitate.disturbed import Shove
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.policy import Policy
+from sfv_core.imitate.reference import Reference
+from sfv_core.imitate.rules import CONTROL_RATE
+from sfv_core.imitate.start import fixed
+from sfv_core.imitate.take import Take, take_of
+from sfv_core.physics.engine import State
+from sfv_core.progress import Progress
+
+STAGE = "simulate"
+_POSE = 0.2
+"""Noise on each joint of the first pose in rad, per noise of the actions."""
+_SLOW = 0.25
+"""Time in s over which the noise on the actions changes: quick noise would only make the character tremble."""
+
+
+def perform(policy: Policy, reference: Reference, circumstances: Circumstances, shoves: tuple[Shove, ...], steps: int,
+            worlds: int, noise: float, seed: int, progress: Progress) -> list[Take]:
+    """Act for `steps` control steps from the motion's first moment; the first world has no noise."""
+    generator = np.random.default_rng(seed)
+    scale = noise * np.minimum(np.arange(worlds), 1.0)[:, None]
+
+    def unsettle(state: State) -> State:
+        return _unsettled(state, policy.character, _POSE * scale, generator)
+
+    engine = circumstances.open(policy.character, worlds, shoves, noting=True)
+    try:
+        environment = Environment(engine, reference, np.random.default_rng(seed), policy.rules)
+        engine.unsettle = unsettle
+        environment.reset(np.arange(worlds), fixed)
+        engine.begin()
+        rewards, failed, drift = np.zeros((steps, worlds)), np.zeros(worlds, bool), np.zeros((worlds, 1))
+        keep = np.exp(-1 / (_SLOW * CONTROL_RATE))
+        for step in range(steps):
+            actions = policy.act(environment.observe())
+            drift = keep * drift + np.sqrt(1 - keep**2) * generator.normal(size=actions.shape)
+            outcome = environment.step(actions + scale * drift)
+            failed |= outcome.failed
+            rewards[step] = np.where(failed, 0.0, outcome.rewards)
+            if step % 8 == 0:
+                progress(STAGE, step + 1, steps)
+        progress(STAGE, steps, steps)
+    finally:
+        engine.close()
+    return [take_of(world, engine.notes, rewards[:, world], 0, reference, policy.character) for world in range(worlds)]
+
+
+def _unsettled(state: State, character: Character, scale: np.ndarray, generator: np.random.Generator) -> State:
+    """Return a state (N, …) with every joint but the root turned a little. scale: (N, 1) rad."""
+    local = kinematics.local_rotations(_links_only(character), state.rotations)
+    bend = character.to_coordinates(local)
+    local[:, 1:] = character.to_rotations(bend + scale * generator.normal(size=bend.shape))[:, 1:]
+    places, turns = kinematics.forward(_links_only(character), state.positions[:, 0], local)
+    still = scale == 0
+    return State(np.where(still[..., None], state.positions, places),
+                 np.where(still[..., None], state.rotations, turns), state.velocities, state.spins)
+
+
+def _links_only(character: Character) -> Skeleton:
+    """Return the skeleton without the joints that have no link."""
+    s, count = character.skeleton, len(character.links)
+    return Skeleton(s.names[:count], s.parents[:count], s.offsets[:count], s.rest_rotations[:count], s.root)
