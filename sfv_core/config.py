@@ -84,6 +84,24 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class PreviewConfig:
+    """How a motion is performed under physics at once, without learning."""
+
+    seconds: Annotated[float, Range(0.1, 600)] | None = None
+    """Length in s; the length of the motion if not given. Only a motion that loops can go on for longer."""
+    seconds_limit: Annotated[float, Range(0.1, 86_400)] = 60.0
+    """Longest time in s to search; the result then depends on how fast the machine is."""
+    samples: Annotated[int, Range(128, 65_536)] = 128
+    """Characters that search side by side; more find a way through harder motions, and take longer."""
+    passes: Annotated[int, Range(1, 1000)] = 8
+    """Largest number of passes through each two seconds; fewer are made where the motion is followed closely."""
+    engine: Literal["pybullet", "mujoco"] | None = None
+    """The physics engine; mujoco where it is installed if not given, as it is several times as fast."""
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    """Seed of all random numbers."""
+
+
+@dataclass(frozen=True)
 class PriorConfig:
     """How a folder of motion capture becomes a pose prior."""
 
