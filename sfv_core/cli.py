@@ -130,6 +130,19 @@ def character(options: argparse.Namespace, console: Console) -> Report:
     return {**report, "files": _files(out, FILES)}
 
 
+def check(options: argparse.Namespace, console: Console) -> Report:
+    """Examine a motion (.npz, .bvh, .amc) before physics learns it: what no body can do, and what can be mended."""
+    motion, out = existing_file(options.motion, "motion"), options.out and output_folder(options.out)
+    with made_for_output(out) if out else nullcontext(), needing("physics"):
+        from .check import FILES, lines
+        from .check import check as run
+
+        report = run(motion, out, options.character, options.mass, console.progress)
+    for line in [] if options.json else lines(report):
+        console.say(line)
+    return {**report, "files": _files(out, FILES) if out else []}
+
+
 def train(options: argparse.Namespace, console: Console) -> Report:
     """Learn a policy that performs a motion under physics: DIR/policy.pt. Run it again to go on after a stop."""
     motion, out = existing_file(options.motion, "motion"), output_folder(options.out)
@@ -278,6 +291,12 @@ def parser() -> Parser:
                      help="the body: of the motion's own proportions, or a published one (default: person)")
     sub.add_argument("--mass", metavar="KG", type=float, help="mass of the whole body in kg; not given: what an "
                      "average person of that size weighs, or the published mass")
+    sub = command(check, "MOTION")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, help="folder for findings.json, findings.png and "
+                     "repaired.npz, the mended motion on the body's skeleton")
+    sub.add_argument("--character", choices=("person", "deepmimic", "atlas"), default="person",
+                     help="the body that shall perform it (default: person, of the motion's own proportions)")
+    sub.add_argument("--mass", metavar="KG", type=float, help="its mass in kg; from its size if not given")
     sub = command(train, "MOTION")
     sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
     add_settings(sub, TrainConfig)

@@ -75,9 +75,15 @@ def fit_with_aid(motion: Motion, character: Character) -> tuple[Motion, tuple[Fi
 
     Raise SfvError as `fit` and `first_aid` do.
     """
+    fitted, found = treat_and_fit(motion, character)
+    _refuse(found)
+    return fitted, found
+
+
+def treat_and_fit(motion: Motion, character: Character) -> tuple[Motion, tuple[Finding, ...]]:
+    """Do the same for a motion that nothing can be learnt from, too: to look at what is wrong."""
     motion, before = treat(motion, character, CAPTURED)
-    _refuse(before)
-    fitted, after = first_aid(fit(motion, character), character)
+    fitted, after = treat(fit(motion, character), character, CHECKS)
     return fitted, before + tuple(finding for finding in after if not any(map(finding.overlaps, before)))
 
 

@@ -32,11 +32,13 @@ OWNERS = {
     "sfv_core/reconstruct/": {"torch"},
     "sfv_core/lift/": {"torch"},
     "sfv_core/imitate/": {"torch"},
+    "sfv_core/aid/picture.py": {"matplotlib"},
     "sfv_core/imitate/train.py": {"matplotlib"},
     "sfv_core/imitate/loop_picture.py": {"matplotlib"},
     "sfv_core/physics/pybullet.py": {"pybullet"},
     "sfv_core/physics/mujoco.py": {"mujoco"},
     "sfv_core/character/deepmimic.py": {"pybullet_data"},
+    "sfv_core/character/picture.py": {"matplotlib"},
     "sfv_core/server.py": {"fastapi", "starlette", "uvicorn"},
 }
 """Files and folders that own a heavy package."""
