@@ -14,7 +14,16 @@ from typing import Any
 from retarget import RetargetError
 
 from . import __version__, local, pipeline
-from .config import BakeConfig, CaptureConfig, JobConfig, PreviewConfig, PriorConfig, SimulateConfig, TrainConfig
+from .config import (
+    BakeConfig,
+    CaptureConfig,
+    JobConfig,
+    PreviewConfig,
+    PriorConfig,
+    RobustnessConfig,
+    SimulateConfig,
+    TrainConfig,
+)
 from .errors import Cancelled, SfvError
 from .extras import needing
 from .inputs import existing_file
@@ -181,6 +190,22 @@ def simulate(options: argparse.Namespace, console: Console) -> Report:
     return report
 
 
+def robustness(options: argparse.Namespace, console: Console) -> Report:
+    """Try out how hard a policy can be pushed and how far body, ground, gravity and latency may change before it falls:
+    DIR/robustness.json, DIR/robustness.png."""
+    policy, out = options.policy, output_folder(options.out)
+    if not policy.is_dir():
+        existing_file(policy, "policy")
+    with made_for_output(out), needing("physics"):
+        from .imitate.robustness import FILES, lines
+        from .imitate.robustness import robustness as run
+
+        report = run(policy, out, read_settings(options, RobustnessConfig), console.progress)
+    for line in [] if options.json else lines(report):
+        console.say(line)
+    return {**report, "files": _files(out, FILES)}
+
+
 def prior(options: argparse.Namespace, console: Console) -> Report:
     """Learn what human poses look like from a folder of motion capture (.bvh, .amc, .npz): PRIOR.npz for capture's
     --prior. Run it again to go on after a stop."""
@@ -312,6 +337,10 @@ def parser() -> Parser:
     sub.add_argument("policy", metavar="POLICY", type=Path, help="the policy.pt that train wrote, or its folder")
     sub.add_argument("-o", "--out", metavar="ROLLOUT.npz", type=Path, required=True, help="motion to write")
     add_settings(sub, SimulateConfig)
+    sub = command(robustness)
+    sub.add_argument("policy", metavar="POLICY", type=Path, help="the policy.pt that train wrote, or its folder")
+    sub.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder to write into")
+    add_settings(sub, RobustnessConfig)
     add_rig_commands(command)
     sub = command(run, "VIDEO")
     sub.add_argument("--rig", metavar="RIG", type=Path, help="rig to animate: .blend, .fbx, .glb or .bvh")

@@ -59,6 +59,8 @@ class Disturbed:
     notes: list[Note] = field(default_factory=list)
     clock: int = 0
     """Ticks since the take's start."""
+    broken: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    """In which worlds the physics gave values that are no numbers, so that the environment put it right, bool (N,)."""
 
     def __post_init__(self) -> None:
         self.character: Character = self.engine.character
@@ -70,12 +72,15 @@ class Disturbed:
     def begin(self) -> None:
         """Start a take from the state that the worlds are in."""
         self.clock, self.notes, self._commands, self._forces = 0, [], [], {}
+        self.broken = np.zeros(self.worlds, bool)
         self._last = self.character.to_coordinates(local_motion(self.character, self.engine.read())[0])
         self._note()
 
     def reset(self, ids: np.ndarray, state: State) -> None:
-        """Put the characters of the worlds `ids` (K,) into a state (K, …), unsettled."""
-        self.engine.reset(ids, self.unsettle(state))
+        """Put the characters of the worlds `ids` (K,) into a state (K, …), unsettled but where a take goes on."""
+        if self.clock:
+            self.broken[ids] = True
+        self.engine.reset(ids, state if self.clock else self.unsettle(state))
 
     def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None,
              forces: np.ndarray | None = None) -> None:

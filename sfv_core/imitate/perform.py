@@ -46,7 +46,7 @@ def perform(policy: Policy, reference: Reference, circumstances: Circumstances, 
             actions = policy.act(environment.observe())
             drift = keep * drift + np.sqrt(1 - keep**2) * generator.normal(size=actions.shape)
             outcome = environment.step(actions + scale * drift)
-            failed |= outcome.failed
+            failed |= outcome.failed | engine.broken
             rewards[step] = np.where(failed, 0.0, outcome.rewards)
             if step % 8 == 0:
                 progress(STAGE, step + 1, steps)

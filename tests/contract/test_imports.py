@@ -35,6 +35,8 @@ OWNERS = {
     "sfv_core/aid/picture.py": {"matplotlib"},
     "sfv_core/imitate/train.py": {"matplotlib"},
     "sfv_core/imitate/loop_picture.py": {"matplotlib"},
+    "sfv_core/imitate/take_picture.py": {"matplotlib"},
+    "sfv_core/imitate/robustness_picture.py": {"matplotlib"},
     "sfv_core/physics/pybullet.py": {"pybullet"},
     "sfv_core/physics/mujoco.py": {"mujoco"},
     "sfv_core/character/deepmimic.py": {"pybullet_data"},

@@ -1,0 +1,50 @@
+"""One trial of a policy: from many moments of its motion at once, does the character stay up?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sfv_core.imitate.disturbed import Disturbed
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.policy import Policy
+from sfv_core.imitate.reference import Reference
+from sfv_core.imitate.rules import CONTROL_RATE
+from sfv_core.imitate.take import fallen
+from sfv_core.physics.engine import PHYSICS_RATE
+
+LEAD_IN = 0.25
+"""Time in s from a trial's start to its push, in which the character comes off the reference's own track."""
+_LEAST = 0.5
+"""Time in s that a clip which ends must still have at a trial's start."""
+
+
+def moments(reference: Reference, count: int) -> np.ndarray:
+    """Return reference ticks (count,) spread evenly over the cycle, or over the clip but for its end."""
+    stop = reference.last
+    if not reference.loop:
+        stop = max(stop - round((LEAD_IN + _LEAST) * PHYSICS_RATE), 1)
+    return np.linspace(0, stop, count, endpoint=not reference.loop).astype(int)
+
+
+def survive(policy: Policy, reference: Reference, worlds: Disturbed, starts: np.ndarray, seconds: float,
+            tick: Callable[[], None]) -> np.ndarray:
+    """Act in all worlds from the reference ticks `starts` (N,); tell which characters did not fall, bool (N,).
+
+    A clip that ends, ends a trial earlier than `seconds`; that is no fall.
+    """
+    environment = Environment(worlds, reference, np.random.default_rng(0), policy.rules)
+    environment.reset(np.arange(worlds.worlds), lambda *_: starts)
+    worlds.begin()
+    up, running = np.ones(worlds.worlds, bool), np.arange(worlds.worlds)
+    for _ in range(max(round(seconds * CONTROL_RATE), 1)):
+        environment.step(policy.act(environment.observe()), running)
+        down = fallen(environment.now.state, environment.goal.state, worlds.character)
+        up[running] &= ~(down | worlds.broken)[running]
+        over = np.zeros(len(up), bool) if reference.loop else environment.ticks >= reference.last
+        running = running[(up & ~over)[running]]
+        tick()
+        if not len(running):
+            break
+    return up
