@@ -60,11 +60,16 @@ class Reference:
         return rows, cycles[:, None] * self.cycle
 
 
-def make_reference(motion: Motion, character: Character) -> Reference:
-    """Sample a motion on the character's skeleton (see fit). Raise SfvError if it is too short or too long."""
+def check_length(motion: Motion) -> None:
+    """Raise SfvError if a motion is too short or too long to be learnt."""
     if not SHORTEST <= motion.duration <= LONGEST:
         raise SfvError(f"The motion lasts {motion.duration:.3g} s; physics learns clips of {SHORTEST} to "
                        f"{LONGEST:.0f} s. Cut it or capture a longer one.")
+
+
+def make_reference(motion: Motion, character: Character) -> Reference:
+    """Sample a motion on the character's skeleton (see fit). Raise SfvError if it is too short or too long."""
+    check_length(motion)
     last = round(motion.duration * PHYSICS_RATE)
     fine = motion.at(np.linspace(0.0, motion.duration, last + 1), PHYSICS_RATE)
     count = len(character.links)

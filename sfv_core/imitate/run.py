@@ -11,6 +11,7 @@ from retarget.motion import Motion
 from retarget.whole import written_whole
 from sfv_core.character.character import Character
 from sfv_core.config import TrainConfig
+from sfv_core.imitate.prepare import Prepared
 
 FORMAT_VERSION = 1
 
@@ -67,13 +68,12 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, fingerprint: str, config: TrainConfig, motion: Motion, character: Character,
-              captured: Motion) -> None:
+    def write(self, fingerprint: str, config: TrainConfig, prepared: Prepared) -> None:
         """Write what the processes need."""
-        captured.save(self.captured)
-        motion.save(self.reference)
+        prepared.captured.save(self.captured)
+        prepared.reference.save(self.reference)
         write_json(self.setup, {"format": FORMAT_VERSION, "fingerprint": fingerprint, "config": asdict(config),
-                                "character": character.to_dict()})
+                                "character": prepared.character.to_dict()})
 
     def read(self) -> tuple[TrainConfig, Motion, Character]:
         """Read what `write` wrote."""

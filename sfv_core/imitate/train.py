@@ -21,15 +21,15 @@ import sfv_core
 from retarget.errors import RetargetError
 from retarget.motion import Motion
 from retarget.whole import written_whole
-from sfv_core.character.build import character_for
-from sfv_core.character.fit import fit
 from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
-from sfv_core.imitate.reference import make_reference
+from sfv_core.imitate.prepare import prepare
 from sfv_core.imitate.run import Run, read_report
 from sfv_core.progress import Progress
 
 STAGE = "train"
+_DECISIVE = ("engine", "preset", "start", "character", "mass", "loop", "repair", "seed")
+"""Settings that a checkpoint depends on; limits and the number of processes may change."""
 _SECONDS_TO_END = 20.0
 """How long the processes may take to write a checkpoint when they are asked to stop."""
 
@@ -45,16 +45,14 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
     except RetargetError as error:
         raise SfvError(str(error)) from error
     try:
-        character = character_for(captured.skeleton)
-        reference = fit(captured, character)
-        make_reference(reference, character)
-    except SfvError as error:
+        prepared = prepare(captured, config)
+    except (SfvError, RetargetError) as error:
         raise SfvError(f"'{motion}': {error}") from error
     run = Run(Path(out))
     mark = _fingerprint(captured, config)
     if run.fingerprint() != mark:
         _clear(run)
-    run.write(mark, config, reference, character, captured)
+    run.write(mark, config, prepared)
     processes = config.processes or len(_cores())
     if not any(run.checkpoints.glob("*.pt")):  # else the first report says how far the training was
         progress(STAGE, 0.0, config.minutes)
@@ -66,13 +64,15 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
     draw_curve(curve, run.picture)
     return {"policy": str(run.policy), "nr": finished["best"], "samples": finished["samples"],
             "minutes": finished["minutes"], "ended_by": finished["reason"], "processes": processes,
-            "broken_worlds": finished["broken"], "mass_kg": character.mass}
+            "broken_worlds": finished["broken"], "mass_kg": prepared.character.mass,
+            "findings": [finding.text for finding in prepared.findings], "notes": list(prepared.notes)}
 
 
 def _fingerprint(motion: Motion, config: TrainConfig) -> str:
-    """Return a hash of everything that a checkpoint depends on; limits and the number of processes may change."""
+    """Return a hash of everything that a checkpoint depends on."""
     skeleton = motion.skeleton
-    digest = hashlib.sha256(repr((skeleton.names, config.engine, config.seed, motion.fps, motion.loop)).encode())
+    chosen = [getattr(config, name) for name in _DECISIVE]
+    digest = hashlib.sha256(repr((skeleton.names, chosen, motion.fps, motion.loop)).encode())
     for array in (skeleton.parents, skeleton.offsets, skeleton.rest_rotations, motion.root_pos, motion.rotations):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
