@@ -1,0 +1,112 @@
+"""Draw a character from the front and from its left: its solids, its joints, what weighs and pulls how much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retarget.whole import written_whole
+from sfv_core.character.character import Character, Shape
+from sfv_core.character.describe import height, plain_name, standing
+
+_RIGHT = {"front": np.array([1.0, 0.0, 0.0]), "left side": np.array([0.0, 1.0, 0.0])}
+"""What is to the right in each view; up is up."""
+_TOWARDS = {"front": np.array([0.0, -1.0, 0.0]), "left side": np.array([1.0, 0.0, 0.0])}
+"""Where each view is seen from."""
+_LIGHT = np.array([-0.35, 0.45])
+"""Where light comes from in the plane of the picture, as a share of a solid's radius."""
+_TONES = 14
+_SKIN, _SHADE = np.array([0.86, 0.80, 0.72]), np.array([0.36, 0.33, 0.33])
+_BALL, _HINGE = "#1f77b4", "#d62728"
+
+
+def draw(character: Character, path: Path) -> None:
+    """Write a picture of the character at rest as a PNG."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    front, side = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.4))
+    for axes, view in ((front, "front"), (side, "left side")):
+        _draw_view(axes, character, view)
+    _label(front, character)
+    once = dict(zip(*reversed(front.get_legend_handles_labels()), strict=True))
+    front.legend(once.values(), once.keys(), loc="upper left", frameon=False, fontsize=8)
+    front.yaxis.set_major_formatter("{x:.2f} m")
+    figure.suptitle(f"{character.mass:.1f} kg, {height(character):.2f} m")
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def _draw_view(axes: Any, character: Character, view: str) -> None:
+    """Draw solids from far to near, then the joints."""
+    places, _ = standing(character)
+    solids = [(place, shape) for link, place in zip(character.links, places, strict=True) for shape in link.shapes]
+    for place, shape in sorted(solids, key=lambda solid: float((solid[0] + solid[1].centre) @ _TOWARDS[view])):
+        _draw_solid(axes, place, shape, view)
+    _draw_joints(axes, character, places, view)
+    axes.axhline(0.0, color="0.5", linewidth=0.8)
+    axes.set(title=view, aspect="equal")
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.tick_params(bottom=False, labelbottom=False)
+    axes.margins(0.06)
+
+
+def _flat(points: np.ndarray, view: str) -> np.ndarray:
+    """Project points (..., 3) m onto the picture, (..., 2)."""
+    return np.stack([points @ _RIGHT[view], points[..., 2]], axis=-1)
+
+
+def _draw_solid(axes: Any, place: np.ndarray, shape: Shape, view: str) -> None:
+    """Draw one solid, lit from above: smaller and brighter outlines on top of each other."""
+    points, radius = shape.corners()
+    flat = _flat(points + place, view)
+    if radius == 0:
+        axes.fill(*_outline(flat, 0.0).T, facecolor=0.7 * _SKIN + 0.3 * _SHADE, edgecolor=_SHADE, linewidth=0.8)
+        return
+    for tone in np.linspace(0.0, 1.0, _TONES):
+        outline = _outline(flat + tone * radius * _LIGHT * 0.8, radius * (1.0 - tone) + 1e-4)
+        axes.fill(*outline.T, facecolor=_SHADE + np.sqrt(1 - (1 - tone) ** 2) * (_SKIN - _SHADE),
+                  edgecolor=_SHADE if tone == 0 else "none", linewidth=0.8)
+
+
+def _outline(centres: np.ndarray, radius: float) -> np.ndarray:
+    """Return the convex outline (P, 2) of equal discs around points (N, 2)."""
+    from scipy.spatial import ConvexHull
+
+    angles = np.linspace(0.0, 2 * np.pi, 48, endpoint=False)
+    rim = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    points = (centres[:, None] + rim).reshape(-1, 2) if radius else centres
+    return points[ConvexHull(points).vertices]
+
+
+def _draw_joints(axes: Any, character: Character, places: np.ndarray, view: str) -> None:
+    """Draw ball joints as points, hinges as their axes, 16 cm long."""
+    for link, place in zip(character.links, places, strict=True):
+        x, y = _flat(place, view)
+        if link.joint == "ball":
+            axes.plot(x, y, "o", color=_BALL, markersize=5, markeredgecolor="white", label="ball joint")
+        elif link.joint == "hinge":
+            ends = _flat(place + np.outer([-0.08, 0.08], link.axis), view)
+            axes.plot(*ends.T, color=_HINGE, linewidth=2.5, solid_capstyle="round", label="hinge")
+            axes.plot(x, y, "o", color=_HINGE, markersize=4, markeredgecolor="white")
+
+
+def _label(axes: Any, character: Character) -> None:
+    """Write mass and torque of the links beside the body, in the order of their heights; sides are alike."""
+    places, _ = standing(character)
+    shown = [(link, place) for link, place in zip(character.links, places, strict=True)
+             if not link.name.startswith("right")]
+    points = [_flat(place + link.centre_of_mass, "front") for link, place in shown]
+    order = np.argsort([-point[1] for point in points], kind="stable")
+    edge = max(point[0] for point in points) + 0.35
+    heights = np.linspace(height(character) * 0.97, height(character) * 0.05, len(shown))
+    for y, k in zip(heights, order, strict=True):
+        link = shown[k][0]
+        torque = f", {link.torque:.0f} N·m" if link.torque else ""
+        axes.annotate(f"{plain_name(link).removeprefix('left ')}: {link.mass:.2f} kg{torque}", points[k], (edge, y),
+                      fontsize=8, va="center",
+                      arrowprops={"arrowstyle": "-", "color": "0.4", "linewidth": 0.6, "shrinkB": 0})
