@@ -8,9 +8,9 @@ from retarget import kinematics
 from retarget.motion import Skeleton
 from sfv_core.character.character import Character
 from sfv_core.imitate.circumstances import Circumstances
-from sfv_core.imitate.disturbed import Shove
+from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.environment import Environment
-from sfv_core.imitate.policy import Policy
+from sfv_core.imitate.policy import Policy, one_thread
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.start import fixed
@@ -36,24 +36,32 @@ def perform(policy: Policy, reference: Reference, circumstances: Circumstances, 
 
     engine = circumstances.open(policy.character, worlds, shoves, noting=True)
     try:
-        environment = Environment(engine, reference, np.random.default_rng(seed), policy.rules)
-        engine.unsettle = unsettle
-        environment.reset(np.arange(worlds), fixed)
-        engine.begin()
-        rewards, failed, drift = np.zeros((steps, worlds)), np.zeros(worlds, bool), np.zeros((worlds, 1))
-        keep = np.exp(-1 / (_SLOW * CONTROL_RATE))
-        for step in range(steps):
-            actions = policy.act(environment.observe())
-            drift = keep * drift + np.sqrt(1 - keep**2) * generator.normal(size=actions.shape)
-            outcome = environment.step(actions + scale * drift)
-            failed |= outcome.failed | engine.broken
-            rewards[step] = np.where(failed, 0.0, outcome.rewards)
-            if step % 8 == 0:
-                progress(STAGE, step + 1, steps)
-        progress(STAGE, steps, steps)
+        with one_thread():
+            environment = Environment(engine, reference, np.random.default_rng(seed), policy.rules)
+            engine.unsettle = unsettle
+            environment.reset(np.arange(worlds), fixed)
+            engine.begin()
+            rewards = _act(environment, engine, policy, steps, scale, generator, progress)
     finally:
         engine.close()
     return [take_of(world, engine.notes, rewards[:, world], 0, reference, policy.character) for world in range(worlds)]
+
+
+def _act(environment: Environment, engine: Disturbed, policy: Policy, steps: int, scale: np.ndarray,
+         generator: np.random.Generator, progress: Progress) -> np.ndarray:
+    """Act with slow noise of the scale (N, 1); return the rewards (steps, N), 0 once an episode would have failed."""
+    rewards, failed, drift = np.zeros((steps, engine.worlds)), np.zeros(engine.worlds, bool), np.zeros((1, 1))
+    keep = np.exp(-1 / (_SLOW * CONTROL_RATE))
+    for step in range(steps):
+        actions = policy.act(environment.observe())
+        drift = keep * drift + np.sqrt(1 - keep**2) * generator.normal(size=actions.shape)
+        outcome = environment.step(actions + scale * drift)
+        failed |= outcome.failed | engine.broken
+        rewards[step] = np.where(failed, 0.0, outcome.rewards)
+        if step % 8 == 0:
+            progress(STAGE, step + 1, steps)
+    progress(STAGE, steps, steps)
+    return rewards
 
 
 def _unsettled(state: State, character: Character, scale: np.ndarray, generator: np.random.Generator) -> State:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,7 @@ from retarget.errors import RetargetError
 from retarget.motion import Motion, Skeleton
 from retarget.whole import written_whole
 from sfv_core.character.character import Character
+from sfv_core.character.sound import sound
 from sfv_core.errors import SfvError
 from sfv_core.imitate.rules import CONTROL_RATE, Rules
 
@@ -106,7 +109,10 @@ class Policy:
     """What it sees and moves, as it learnt it."""
 
     def act(self, observations: np.ndarray) -> np.ndarray:
-        """Return the most likely actions. (N, D) → (N, C)."""
+        """Return the most likely actions. (N, D) → (N, C). Raise SfvError if it learnt to see something else."""
+        if observations.shape[-1] != len(self.normaliser.mean):
+            raise SfvError(f"The policy learnt to see {len(self.normaliser.mean)} numbers; the character and its rules "
+                           f"show it {observations.shape[-1]}. Train it again.")
         with torch.no_grad():
             return self.network.actor(self.normaliser(observations)).double().numpy()
 
@@ -136,14 +142,31 @@ class Policy:
             sizes = [weights[name].shape[0] for name in weights if re.fullmatch(r"actor\.\d+\.weight", name)]
             network = Network(weights["actor.0.weight"].shape[1], len(weights["log_spread"]), tuple(sizes[:-1]))
             network.load_state_dict(weights)
-            character = Character.from_dict(data["character"])
+            character = sound(Character.from_dict(data["character"]))
             motion = Motion(character.skeleton, float(data["motion"]["fps"]), data["motion"]["root_pos"].numpy(),
                             data["motion"]["rotations"].numpy(), loop=bool(data["motion"]["loop"]))
             captured = None if data.get("captured") is None else _motion_from_dict(data["captured"])
-            return cls(network, Normaliser.from_dict(data["normaliser"]), character, motion, str(data["engine"]),
-                       int(data["control_rate"]), captured, Rules(**data.get("rules", {})))
+            policy = cls(network, Normaliser.from_dict(data["normaliser"]), character, motion, str(data["engine"]),
+                         int(data["control_rate"]), captured, Rules(**data.get("rules", {})))
+            policy._check()
+            return policy
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RetargetError) as error:
-            raise SfvError(f"'{path}' is not a policy: {error}. {hint}") from error
+            raise SfvError(f"'{path}' is not a policy: {str(error).rstrip('.')}. {hint}") from error
+        except SfvError as error:
+            raise SfvError(str(error) if str(path) in str(error) else f"'{path}': {error}") from error
+
+    def _check(self) -> None:
+        """Raise ValueError where the parts do not belong together or hold values that are not numbers."""
+        seen, normaliser = self.network.actor[0].in_features, self.normaliser
+        if not normaliser.mean.shape == normaliser.variance.shape == (seen,) == (self.network.critic[0].in_features,):
+            raise ValueError(f"its network sees {seen} numbers, its normaliser {len(normaliser.mean)}")
+        if len(self.network.log_spread) != self.character.coordinates:
+            raise ValueError(f"it moves {len(self.network.log_spread)} joint coordinates, its character has "
+                             f"{self.character.coordinates}")
+        values = [*self.network.state_dict().values(), torch.from_numpy(normaliser.mean),
+                  torch.from_numpy(normaliser.variance)]
+        if not all(bool(torch.isfinite(value).all()) for value in values) or normaliser.variance.min() < 0:
+            raise ValueError("it holds values that are not numbers (NaN or infinity)")
 
 
 def _motion_to_dict(motion: Motion) -> dict[str, Any]:
@@ -161,6 +184,17 @@ def _motion_from_dict(data: dict[str, Any]) -> Motion:
                         data["rest_rotations"].numpy(), int(data["root"]))
     return Motion(skeleton, float(data["fps"]), data["root_pos"].numpy(), data["rotations"].numpy(),
                   loop=bool(data["loop"]))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread inside the block: for networks this small a second one costs more than it gives."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_tensors(path: Path, hint: str) -> dict[str, Any]:

@@ -82,9 +82,9 @@ def _first(flags: np.ndarray) -> float | None:
 def fallen(state: State, goal: State, character: Character) -> np.ndarray:
     """Tell which characters (N, …) lie on the ground where the reference does not, bool (N,)."""
     trunk = [i for i, link in enumerate(character.links) if link.name in _TRUNK]
-    lowest = [character.lowest(s.positions, s.rotations)[:, trunk].min(axis=1) for s in (state, goal)]
-    lies = (lowest[0] < _DOWN) & (lowest[1] > _CLEAR)
-    return lies | (state.positions[:, 0, 2] < _SUNK * goal.positions[:, 0, 2])
+    body = replace(character, links=tuple(character.links[i] for i in trunk))
+    now, then = (body.lowest(s.positions[:, trunk], s.rotations[:, trunk]).min(axis=1) for s in (state, goal))
+    return ((now < _DOWN) & (then > _CLEAR)) | (state.positions[:, 0, 2] < _SUNK * goal.positions[:, 0, 2])
 
 
 def motion_of(take: Take, reference: Reference, character: Character) -> Motion:

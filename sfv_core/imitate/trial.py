@@ -8,7 +8,7 @@ import numpy as np
 
 from sfv_core.imitate.disturbed import Disturbed
 from sfv_core.imitate.environment import Environment
-from sfv_core.imitate.policy import Policy
+from sfv_core.imitate.policy import Policy, one_thread
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.take import fallen
@@ -39,7 +39,9 @@ def survive(policy: Policy, reference: Reference, worlds: Disturbed, starts: np.
     worlds.begin()
     up, running = np.ones(worlds.worlds, bool), np.arange(worlds.worlds)
     for _ in range(max(round(seconds * CONTROL_RATE), 1)):
-        environment.step(policy.act(environment.observe()), running)
+        with one_thread():
+            actions = policy.act(environment.observe())
+        environment.step(actions, running)
         down = fallen(environment.now.state, environment.goal.state, worlds.character)
         up[running] &= ~(down | worlds.broken)[running]
         over = np.zeros(len(up), bool) if reference.loop else environment.ticks >= reference.last
