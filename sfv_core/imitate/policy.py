@@ -114,7 +114,10 @@ class Policy:
             raise SfvError(f"The policy learnt to see {len(self.normaliser.mean)} numbers; the character and its rules "
                            f"show it {observations.shape[-1]}. Train it again.")
         with torch.no_grad():
-            return self.network.actor(self.normaliser(observations)).double().numpy()
+            actions = self.network.actor(self.normaliser(observations)).double().numpy()
+        if not np.isfinite(actions).all():
+            raise SfvError("The policy acts with values that are not numbers (NaN or infinity). Train it again.")
+        return actions
 
     def save(self, path: Path) -> None:
         """Write one file without code in it, whole or not at all."""

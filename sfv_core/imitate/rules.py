@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from sfv_core.character.character import Character
+from sfv_core.errors import SfvError
 from sfv_core.imitate.reference import Reference
 from sfv_core.physics.engine import PHYSICS_RATE, State
 
@@ -53,12 +54,21 @@ class Rules:
     """Whether each cycle starts under the character: the reference's root is moved over the ground to the character's
     (DeepMimic's sync_char_root_pos), so that drifting costs nothing across cycles."""
 
+    def __post_init__(self) -> None:
+        """Raise SfvError for values that no environment knows; rules also come from files."""
+        for name, known in get_type_hints(Rules).items():
+            value = getattr(self, name)
+            if get_origin(known) is Literal and value not in get_args(known):
+                raise SfvError(f"The rule '{name}' is {value!r}; it can be {', '.join(get_args(known))}.")
+            if known in (int, float) and not (isinstance(value, int | float) and 0 <= value < float("inf")):
+                raise SfvError(f"The rule '{name}' is {value!r}; it must be a number from 0 on.")
+
     def horizon(self, samples: int) -> int:
         """Return the longest episode in control steps after so many steps of learning.
 
         It grows with the fourth power, as in cRLSceneSimChar of DeepMimic.
         """
-        part = min(samples / self.horizon_samples, 1.0) ** 4
+        part = min(samples / max(self.horizon_samples, 1), 1.0) ** 4
         first = max(round(self.first_horizon * CONTROL_RATE), 1)
         return round(first + part * (EPISODE - first))
 
