@@ -95,6 +95,11 @@ class PreviewConfig:
     """Characters that search side by side; more find a way through harder motions, and take longer."""
     passes: Annotated[int, Range(1, 1000)] = 8
     """Largest number of passes through each two seconds; fewer are made where the motion is followed closely."""
+    loop: Literal["auto", "yes", "no"] = "auto"
+    """Whether the motion repeats, as in training: auto leaves it as it is; yes takes its best cycle; no performs it
+    once."""
+    repair: bool = True
+    """Repair what no body can do before it is performed: a reference that floats, sinks, slides or trembles."""
     engine: Literal["pybullet", "mujoco"] | None = None
     """The physics engine; mujoco where it is installed if not given, as it is several times as fast."""
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0

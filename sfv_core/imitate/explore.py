@@ -16,7 +16,7 @@ from retarget import rotation
 from sfv_core.character.character import Character
 from sfv_core.imitate.deviation import deviation, goals
 from sfv_core.imitate.feedback import Experience, Feedback, act
-from sfv_core.imitate.posture import Posture, posture
+from sfv_core.imitate.posture import centre_of_mass, posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import SUBSTEPS
 from sfv_core.physics.engine import Engine, State
@@ -130,19 +130,12 @@ def _cost(character: Character, state: State, reference: Reference, tick: int) -
     now, goal = posture(character, state), goals(reference, character, np.array([tick]))
     turns = rotation.angle(now.local, goal.local) ** 2
     away = np.sum((now.state.positions - goal.state.positions) ** 2, -1)
-    middle = np.sum((_middle(character, now) - _middle(character, goal)) ** 2, -1)
+    middle = np.sum((centre_of_mass(character, now.state) - centre_of_mass(character, goal.state)) ** 2, -1)
     momentum = np.sum((now.momentum - goal.momentum) ** 2, -1)
     spin = np.sum((now.state.spins[:, 0] - goal.state.spins[:, 0]) ** 2, -1)
     cost = 3 * turns[:, 0] + turns[:, 1:].mean(1) + 20 * away.mean(1) + 40 * middle + 0.5 * momentum + 0.05 * spin
     broken = ~state.finite()
     return np.where(broken, _NEVER, cost), np.where(broken, _NEVER, np.sqrt(away).mean(1))
-
-
-def _middle(character: Character, posture: Posture) -> np.ndarray:
-    """Return the centre of mass in m, (N, 3)."""
-    masses = np.array([link.mass for link in character.links]) / character.mass
-    centres = posture.state.positions + rotation.rotate(posture.state.rotations, character.centres)
-    return np.einsum("l,nlk->nk", masses, centres)
 
 
 def _chosen(promise: np.ndarray) -> np.ndarray:
