@@ -7,14 +7,13 @@ one blends into the other. A slight turn in each cycle is straightened, as a cyc
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from retarget import rotation
 from retarget.motion import Motion
 from sfv_core.errors import SfvError
-from sfv_core.imitate.loop import Loop, best_loop, find_loop
+from sfv_core.imitate.loop import Loop
 
 BLEND = 0.2
 """Time in s over which the seam is blended; a quarter of a shorter cycle."""
@@ -24,28 +23,6 @@ LARGEST_CLIMB = 0.05
 """Height in m that a cycle may gain or lose; more is a slope or stairs."""
 WORST_SEAM = 20.0
 """Distance in cm at the seam from which there is nothing to blend."""
-
-
-def looped(motion: Motion, choice: Literal["auto", "yes", "no"]) -> tuple[Motion, Loop | None]:
-    """Return the motion as it should be learnt, and the cycle that was cut out of it, if one was.
-
-    auto: a cycle where the motion surely repeats; yes: its best cycle; no: the motion as it stands, once. A motion that
-    is a cycle already stays one unless the choice is no. Raise SfvError where `yes` cannot be had.
-    """
-    if choice == "no":
-        return replace(motion, loop=False), None
-    if motion.loop:
-        return motion, None
-    if choice == "auto":
-        loop = find_loop(motion)
-        if loop is None or _obstacle(motion, loop):
-            return motion, None
-    else:
-        loop = best_loop(motion)
-        if loop is None:
-            raise SfvError("The motion holds no cycle: it is too short or stands still. A cycle must be seen nearly "
-                           "twice; choose loop 'no' or 'auto' to perform the motion once.")
-    return make_loop(motion, loop), loop
 
 
 def make_loop(motion: Motion, loop: Loop) -> Motion:

@@ -154,7 +154,7 @@ class Policy:
             policy._check()
             return policy
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RetargetError) as error:
-            raise SfvError(f"'{path}' is not a policy: {str(error).rstrip('.')}. {hint}") from error
+            raise SfvError(f"'{path}' is not a policy: {' '.join(str(error).split()).rstrip('.')}. {hint}") from error
         except SfvError as error:
             raise SfvError(str(error) if str(path) in str(error) else f"'{path}': {error}") from error
 
