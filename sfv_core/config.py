@@ -172,11 +172,11 @@ class SimulateConfig:
 class RobustnessConfig:
     """How a policy is tried out."""
 
-    starts: Annotated[int, Range(1, 1024)] = 16
+    starts: Annotated[int, Range(1, 25)] = 8
     """Moments of the motion, evenly spread, from which each trial is made."""
     seconds: Annotated[float, Range(0.2, 60)] = 3.0
-    """How long the character must stay up, in s: after a push, or under changed conditions; a clip that ends stops
-    earlier."""
+    """How long the character must stay up, in s: after a push, or under changed conditions; then it must be back in the
+    motion. A clip that ends stops earlier."""
     body: str = "pelvis"
     """The part that is pushed; DeepMimic pushes the pelvis."""
     force: Annotated[float, Range(1, 1e6)] = 2000.0

@@ -106,7 +106,7 @@ STAGES = (
     Stage("train", train, needs=("motion.npz",), settings="train", extra="physics",
           makes=("policy.pt", "curve.json", "curve.png")),
     Stage("simulate", simulate, needs=("policy.pt",), settings="simulate", extra="physics",
-          makes=("rollout.npz",)),
+          makes=("rollout.npz", "rollout.json", "rollout.png")),
     Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz", "map"), settings="bake",
           makes=("result.blend",),
           rehearsal=lambda work: try_rig(work.inputs["rig"], work.config.bake.armature, work.progress)),

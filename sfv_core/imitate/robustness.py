@@ -2,7 +2,7 @@
 
 DeepMimic (Peng et al. 2018, table 6) pushes the pelvis for 0.2 s, forward and sideways, with more and more force until
 the character falls. Here every force is tried from many moments of the motion, side by side in one batch, and counts as
-borne if four of five characters stay up; so do the other changes.
+borne if four of five characters stay up and are back in the motion at the end; so do the other changes.
 """
 
 from __future__ import annotations

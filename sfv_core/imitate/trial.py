@@ -1,4 +1,4 @@
-"""One trial of a policy: from many moments of its motion at once, does the character stay up?"""
+"""One trial of a policy: from many moments of its motion at once, does the character stay up and go on with it?"""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from sfv_core.imitate.disturbed import Disturbed
-from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.environment import FARTHEST_LINK, Environment
 from sfv_core.imitate.policy import Policy, one_thread
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.take import fallen
-from sfv_core.physics.engine import PHYSICS_RATE
+from sfv_core.physics.engine import PHYSICS_RATE, State
 
 LEAD_IN = 0.25
 """Time in s from a trial's start to its push, in which the character comes off the reference's own track."""
@@ -30,9 +30,11 @@ def moments(reference: Reference, count: int) -> np.ndarray:
 
 def survive(policy: Policy, reference: Reference, worlds: Disturbed, starts: np.ndarray, seconds: float,
             tick: Callable[[], None]) -> np.ndarray:
-    """Act in all worlds from the reference ticks `starts` (N,); tell which characters did not fall, bool (N,).
+    """Act in all worlds from the reference ticks `starts` (N,); tell which characters bear it, bool (N,).
 
-    A clip that ends, ends a trial earlier than `seconds`; that is no fall.
+    Who bears it does not fall, and is back in the motion at the end: no link farther from its place, seen from the root,
+    than ends an episode of training, nor the root's height. Where on the ground it is does not count. A clip that ends
+    may end a trial earlier than after `seconds`.
     """
     environment = Environment(worlds, reference, np.random.default_rng(0), policy.rules)
     environment.reset(np.arange(worlds.worlds), lambda *_: starts)
@@ -49,4 +51,10 @@ def survive(policy: Policy, reference: Reference, worlds: Disturbed, starts: np.
         tick()
         if not len(running):
             break
-    return up
+    return up & (_strays(environment.now.state, environment.goal.state) < FARTHEST_LINK)
+
+
+def _strays(now: State, goal: State) -> np.ndarray:
+    """Return how far in m the pose or the height of the root is from the reference's at most, (N,)."""
+    way = now.positions - goal.positions
+    return np.maximum(np.linalg.norm(way - way[:, :1], axis=-1).max(axis=1), np.abs(way[:, 0, 2]))
