@@ -63,18 +63,25 @@ def scale(skeleton: Skeleton, character: Character, sources: Sources) -> float:
 
 
 def _world_rotations(character: Character, sources: Sources, deltas: np.ndarray) -> np.ndarray:
-    """Return each character joint's world rotation (T, J, 4) from the captured turns since rest."""
+    """Return each character joint's world rotation (T, J, 4) from the captured turns since rest.
+
+    A character whose limbs rest elsewhere, as arms that hang against arms held out, is bent there first.
+    """
     names = character.skeleton.names
     world = np.empty((len(deltas), len(names), 4))
     for j, name in enumerate(names):
         joint = sources.head if name == "neck" else sources.body[name]
         world[:, j] = deltas[:, joint]
     for side in ("left", "right"):
-        for top, middle in (("hip", "knee"), ("shoulder", "elbow")):
-            upper, lower = names.index(f"{side}_{top}"), names.index(f"{side}_{middle}")
-            world[:, upper], world[:, lower] = _limb(
-                deltas[:, sources.body[f"{side}_{top}"]], deltas[:, sources.body[f"{side}_{middle}"]],
-                character.skeleton.offsets[lower], np.array(character.links[lower].axis))
+        for top, middle, end in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
+            upper, lower, last = (names.index(f"{side}_{joint}") for joint in (top, middle, end))
+            ends = [sources.places[sources.body[f"{side}_{joint}"]] for joint in (end, top)]
+            aligned = rotation.between(character.skeleton.offsets[lower], ends[0] - ends[1])
+            turns = (rotation.multiply(deltas[:, sources.body[f"{side}_{joint}"]], aligned) for joint in (top, middle))
+            world[:, upper], world[:, lower] = _limb(*turns, character.skeleton.offsets[lower],
+                                                     np.array(character.links[lower].axis))
+            if end == "wrist":
+                world[:, last] = rotation.multiply(world[:, last], aligned)
     return world
 
 

@@ -12,7 +12,7 @@ from people import smpl_skeleton, squatting
 from retarget import kinematics, rotation
 from retarget.motion import Skeleton
 from sfv_core.character import deepmimic
-from sfv_core.character.build import character_for
+from sfv_core.character.build import PlanName, character_for
 from sfv_core.character.character import Character, Shape
 from sfv_core.character.fit import DEPTH, fit
 from sfv_core.character.urdf import BASE_MASS, urdf
@@ -159,3 +159,17 @@ def test_a_person_in_centimetres_is_refused() -> None:
 def test_a_motion_of_one_frame_is_refused() -> None:
     with pytest.raises(SfvError, match="two or more"):
         fit(squatting().slice(0, 1), CHARACTERS["smpl"])
+
+
+@pytest.mark.parametrize("plan", ["atlas", "deepmimic"])
+def test_a_published_body_holds_its_limbs_as_the_captured_one_does(plan: PlanName) -> None:
+    """The captured body rests with its arms held out, the published ones with theirs hanging."""
+    motion = squatting()
+    fitted = fit(motion, character_for(motion.skeleton, plan))
+    before, after = kinematics.world_poses(motion)[0], kinematics.world_poses(fitted)[0]
+    for side in ("left", "right"):
+        for top, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
+            ways = [positions[:, skeleton.index(f"{side}_{end}")] - positions[:, skeleton.index(f"{side}_{top}")]
+                    for positions, skeleton in ((before, motion.skeleton), (after, fitted.skeleton))]
+            ways = [way / np.linalg.norm(way, axis=1, keepdims=True) for way in ways]
+            assert np.degrees(np.arccos(np.clip(np.sum(ways[0] * ways[1], axis=1), -1, 1))).max() < 12
