@@ -20,6 +20,8 @@ SURE = 0.7
 """Confidence from which a motion counts as one that repeats."""
 SHORTEST, LONGEST = 0.3, 5.0
 """Length in s that a cycle may have."""
+FARTHEST = 1e5
+"""A motion farther than this in m from the origin is none of a body."""
 STILL = 0.03
 """A motion whose moments differ by less than this in m, root mean square over the body, stands still."""
 _RATE = 30.0
@@ -60,7 +62,9 @@ def find_loop(motion: Motion) -> Loop | None:
 
 
 def best_loop(motion: Motion) -> Loop | None:
-    """Return the most cyclic part of a motion, however little that is; None if it is too short or stands still."""
+    """Return the most cyclic part of a motion, however little that is; None if it is too short, still or nowhere."""
+    if not np.all(np.abs(motion.root_pos) < FARTHEST):
+        return None
     stride = max(round(motion.fps / _RATE), 1)
     coarse = clouds(motion, stride)
     rate = motion.fps / stride
