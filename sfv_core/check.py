@@ -32,27 +32,28 @@ _PER_KIND = 6
 def check(motion: Path, out: Path | None, plan: PlanName, mass: float | None, progress: Progress) -> dict[str, Any]:
     """Examine a motion file (.npz, .bvh, .amc) for the body `plan` of this mass in kg; see character_for.
 
-    Write `FILES` into `out` if it is given. Raise SfvError that names the file if no body can be made of it.
+    Write `FILES` into `out` if it is given. Raise SfvError that names the file if it is too short, too long or no
+    person's.
     """
     progress(STAGE, 0, 4)
     try:
         captured = read_motion(motion)
+        check_length(captured)
         character = character_for(captured.skeleton, plan, mass)
         before = Recording(fit(captured, character), character)
         progress(STAGE, 1, 4)
-        mended, findings = treat_and_fit(captured, character)
+        after, findings = treat_and_fit(captured, character)
     except (SfvError, RetargetError) as error:
         raise SfvError(f"'{motion}': {error}" if str(motion) not in str(error) else str(error)) from error
     progress(STAGE, 2, 4)
-    after = Recording(mended, character)
     report = {"format": FORMAT_VERSION, "frames": len(captured), "fps": captured.fps, "mass_kg": character.mass,
-              "refused": _refused(after, findings), "findings": [finding.to_json() for finding in findings],
+              "refused": hopeless(findings), "findings": [finding.to_json() for finding in findings],
               "before": asdict(measures(before)), "after": asdict(measures(after))}
     progress(STAGE, 3, 4)
     if out is not None:
         with written_whole(out / FILES[0]) as temporary:
             temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        mended.save(out / FILES[1])
+        after.motion.save(out / FILES[1])
         draw_examination(before, after, findings, out / FILES[2])
     progress(STAGE, 4, 4)
     return report
@@ -81,12 +82,3 @@ def _listed(what: str, findings: list[Finding]) -> list[str]:
         if len(same) > _PER_KIND:
             said.append(f"{what}: … and {len(same) - _PER_KIND} more of this kind ({kind}), less bad.")
     return said
-
-
-def _refused(recording: Recording, findings: tuple[Finding, ...]) -> str | None:
-    """Return why the motion cannot be learnt, if it cannot."""
-    try:
-        check_length(recording.motion)
-    except SfvError as error:
-        return str(error)
-    return hopeless(findings)

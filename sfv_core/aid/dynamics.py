@@ -95,7 +95,8 @@ def find_effort(character: Character, places: np.ndarray, turns: np.ndarray, fps
     muscles = Muscles.of(character)
     force, moments = _needed(character, places, turns, fps)
     points = _undersides(character, places, turns)
-    found = [_solve(muscles, places[t], turns[t], points[t], force[t], moments[t]) for t in at]
+    axes = muscles.axes @ rotation.to_matrix(turns).swapaxes(-1, -2)
+    found = [_solve(muscles, places[t], axes[t], points[t], force[t], moments[t]) for t in at]
     torques, missing, ground = (_between(at, np.array(values), count) for values in zip(*found, strict=True))
     return Effort(torques, np.abs(torques).max(axis=2) / muscles.limits, missing, ground)
 
@@ -128,21 +129,20 @@ def _spun_up(character: Character, turns: np.ndarray, fps: float) -> np.ndarray:
     return np.gradient(momenta, 1.0 / fps, axis=0)
 
 
-def _solve(muscles: Muscles, places: np.ndarray, turns: np.ndarray, points: np.ndarray, force: np.ndarray,
+def _solve(muscles: Muscles, places: np.ndarray, axes: np.ndarray, points: np.ndarray, force: np.ndarray,
            moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return torques (L, 3) N·m, missing force (3,) in body weights and the ground's forces (L, 3) N in one frame.
 
-    places, turns: frames of the links (L, 3), (L, 4); points: where the ground may push (P, 3) m; force, moments: see
-    `_needed`.
+    places: of the joints (L, 3) m; axes: of the joints in the world, as rows (L, 3, 3); points: where the ground may
+    push (P, 3) m; force, moments: see `_needed`.
     """
     weight = muscles.character.mass * GRAVITY
-    frames = muscles.axes @ rotation.to_matrix(turns).swapaxes(1, 2)
-    wanted = np.einsum("lij,lj->li", frames, moments)
+    wanted = (axes @ moments[..., None])[..., 0]
     owners, arms, pushes = _pushes(muscles, points)
     if not len(owners):
         return wanted, force / weight, np.zeros_like(places)
     levers = np.cross(arms - places[:, None], pushes) * muscles.carries[:, owners, None]
-    own = np.einsum("lij,lpj->lip", frames, levers)
+    own = axes @ levers.swapaxes(1, 2)
     exact, limits = 1.0 / (_EXACT * weight), muscles.limits[1:, None]
     thrift = _THRIFT * (1.0 + 9.0 * (np.maximum(arms[:, 2], 0.0) / _REACH) ** 2)
     rows = [pushes.T * exact, levers[0].T * exact, (own[1:] / limits[..., None]).reshape(-1, len(owners)),

@@ -17,6 +17,7 @@ from sfv_core.reconstruct.legs import bend_leg, lowering
 _HOVERS = 0.06
 """Height in m above the ground at which a standing sole hovers; those of clean clips that roll reach 5 cm."""
 _HOVERS_S = 0.1
+"""Time in s from which it counts."""
 _SUNK = 0.02
 """Depth in m at which a body is in the ground; engines and soles give way by about one."""
 _KEPT = 0.01
@@ -128,7 +129,7 @@ def _hinged(recording: Recording, turns: np.ndarray) -> np.ndarray:
 
 
 def _stance_heights(recording: Recording) -> np.ndarray:
-    """Return the height in m of the lowest body while it touches or a sole stands; NaN in the air, (T,)."""
+    """Return the height in m of the lowest body while a sole stands or it touches; NaN in the air, (T,)."""
     lowest = np.maximum(recording.lowest.min(axis=1), 0.0)
     return np.where(recording.stands.any(axis=(1, 2)) | (lowest < 0.5 * _HOVERS), lowest, np.nan)
 

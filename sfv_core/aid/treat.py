@@ -65,9 +65,9 @@ def first_aid(motion: Motion, character: Character) -> tuple[Motion, tuple[Findi
     motion: on the character's skeleton. Raise SfvError where nothing can be learnt from it: what is left jumps by
     metres or is faster than anybody.
     """
-    motion, found = treat(motion, character, CHECKS)
+    recording, found = treat(motion, character, CHECKS)
     _refuse(found)
-    return motion, found
+    return recording.motion, found
 
 
 def fit_with_aid(motion: Motion, character: Character) -> tuple[Motion, tuple[Finding, ...]]:
@@ -75,19 +75,20 @@ def fit_with_aid(motion: Motion, character: Character) -> tuple[Motion, tuple[Fi
 
     Raise SfvError as `fit` and `first_aid` do.
     """
-    fitted, found = treat_and_fit(motion, character)
+    recording, found = treat_and_fit(motion, character)
     _refuse(found)
-    return fitted, found
+    return recording.motion, found
 
 
-def treat_and_fit(motion: Motion, character: Character) -> tuple[Motion, tuple[Finding, ...]]:
+def treat_and_fit(motion: Motion, character: Character) -> tuple[Recording, tuple[Finding, ...]]:
     """Do the same for a motion that nothing can be learnt from, too: to look at what is wrong."""
-    motion, before = treat(motion, character, CAPTURED)
-    fitted, after = treat(fit(motion, character), character, CHECKS)
+    captured, before = treat(motion, character, CAPTURED)
+    fitted, after = treat(fit(captured.motion, character), character, CHECKS)
     return fitted, before + tuple(finding for finding in after if not any(map(finding.overlaps, before)))
 
 
-def treat(motion: Motion, character: Character, checks: tuple[Check, ...]) -> tuple[Motion, tuple[Finding, ...]]:
+def treat(motion: Motion, character: Character, checks: tuple[Check, ...]
+          ) -> tuple[Recording, tuple[Finding, ...]]:
     """Return the motion after these checks' remedies, and their findings: mended is what is not found again."""
     _check_places(motion)
     found: list[Finding] = []
@@ -99,7 +100,7 @@ def treat(motion: Motion, character: Character, checks: tuple[Check, ...]) -> tu
             left = check.find(recording)
             findings = [replace(finding, repaired=not any(map(finding.overlaps, left))) for finding in findings]
         found += findings
-    return recording.motion, tuple(found)
+    return recording, tuple(found)
 
 
 def _refuse(found: tuple[Finding, ...]) -> None:
