@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ _RIGHT = {"front": np.array([1.0, 0.0, 0.0]), "left side": np.array([0.0, 1.0, 0
 """What is to the right in each view; up is up."""
 _TOWARDS = {"front": np.array([0.0, -1.0, 0.0]), "left side": np.array([1.0, 0.0, 0.0])}
 """Where each view is seen from."""
-_LIGHT = np.array([-0.35, 0.45])
+_LIGHT = np.array([-0.28, 0.36])
 """Where light comes from in the plane of the picture, as a share of a solid's radius."""
 _TONES = 14
 _SKIN, _SHADE = np.array([0.86, 0.80, 0.72]), np.array([0.36, 0.33, 0.33])
@@ -43,10 +44,14 @@ def draw(character: Character, path: Path) -> None:
 
 def _draw_view(axes: Any, character: Character, view: str) -> None:
     """Draw solids from far to near, then the joints."""
+    from matplotlib.collections import PolyCollection
+
     places, _ = standing(character)
     solids = [(place, shape) for link, place in zip(character.links, places, strict=True) for shape in link.shapes]
-    for place, shape in sorted(solids, key=lambda solid: float((solid[0] + solid[1].centre) @ _TOWARDS[view])):
-        _draw_solid(axes, place, shape, view)
+    solids.sort(key=lambda solid: float((solid[0] + solid[1].centre) @ _TOWARDS[view]))
+    outlines, colours, edges = zip(*(layer for solid in solids for layer in _layers(*solid, view)), strict=True)
+    axes.add_collection(PolyCollection(outlines, facecolors=colours, edgecolors=edges, linewidths=0.8))
+    axes.autoscale_view()
     _draw_joints(axes, character, places, view)
     axes.axhline(0.0, color="0.5", linewidth=0.8)
     axes.set(title=view, aspect="equal")
@@ -60,17 +65,20 @@ def _flat(points: np.ndarray, view: str) -> np.ndarray:
     return np.stack([points @ _RIGHT[view], points[..., 2]], axis=-1)
 
 
-def _draw_solid(axes: Any, place: np.ndarray, shape: Shape, view: str) -> None:
-    """Draw one solid, lit from above: smaller and brighter outlines on top of each other."""
+def _layers(place: np.ndarray, shape: Shape, view: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return outline (P, 2), colour and edge's colour of what one solid is painted with, one on top of the other.
+
+    A round solid is lit from above: each outline is smaller, brighter and nearer to the light.
+    """
     points, radius = shape.corners()
     flat = _flat(points + place, view)
     if radius == 0:
-        axes.fill(*_outline(flat, 0.0).T, facecolor=0.7 * _SKIN + 0.3 * _SHADE, edgecolor=_SHADE, linewidth=0.8)
+        yield _outline(flat, 0.0), 0.7 * _SKIN + 0.3 * _SHADE, _SHADE
         return
     for tone in np.linspace(0.0, 1.0, _TONES):
-        outline = _outline(flat + tone * radius * _LIGHT * 0.8, radius * (1.0 - tone) + 1e-4)
-        axes.fill(*outline.T, facecolor=_SHADE + np.sqrt(1 - (1 - tone) ** 2) * (_SKIN - _SHADE),
-                  edgecolor=_SHADE if tone == 0 else "none", linewidth=0.8)
+        colour = _SHADE + np.sqrt(1 - (1 - tone) ** 2) * (_SKIN - _SHADE)
+        outline = _outline(flat + tone * radius * _LIGHT, radius * (1.0 - tone) + 1e-4)
+        yield outline, colour, _SHADE if tone == 0 else colour
 
 
 def _outline(centres: np.ndarray, radius: float) -> np.ndarray:
@@ -78,8 +86,7 @@ def _outline(centres: np.ndarray, radius: float) -> np.ndarray:
     from scipy.spatial import ConvexHull
 
     angles = np.linspace(0.0, 2 * np.pi, 48, endpoint=False)
-    rim = radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    points = (centres[:, None] + rim).reshape(-1, 2) if radius else centres
+    points = (centres[:, None] + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)).reshape(-1, 2)
     return points[ConvexHull(points).vertices]
 
 
