@@ -7,6 +7,7 @@ import numpy as np
 from retarget import kinematics
 from retarget.motion import Skeleton
 from sfv_core.character.character import Character
+from sfv_core.errors import SfvError
 from sfv_core.imitate.circumstances import Circumstances
 from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.environment import Environment
@@ -15,7 +16,7 @@ from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.start import fixed
 from sfv_core.imitate.take import Take, take_of
-from sfv_core.physics.engine import State
+from sfv_core.physics.engine import Engine, State
 from sfv_core.progress import Progress
 
 STAGE = "simulate"
@@ -37,7 +38,7 @@ def perform(policy: Policy, reference: Reference, circumstances: Circumstances, 
     engine = circumstances.open(policy.character, worlds, shoves, noting=True)
     try:
         with one_thread():
-            environment = Environment(engine, reference, np.random.default_rng(seed), policy.rules)
+            environment = environment_for(policy, engine, reference, seed)
             engine.unsettle = unsettle
             environment.reset(np.arange(worlds), fixed)
             engine.begin()
@@ -45,6 +46,18 @@ def perform(policy: Policy, reference: Reference, circumstances: Circumstances, 
     finally:
         engine.close()
     return [take_of(world, engine.notes, rewards[:, world], 0, reference, policy.character) for world in range(worlds)]
+
+
+def environment_for(policy: Policy, engine: Engine, reference: Reference, seed: int = 0) -> Environment:
+    """Make the environment that a policy learnt in. Raise SfvError if it is another character's."""
+    environment = Environment(engine, reference, np.random.default_rng(seed), policy.rules)
+    needs = (environment.observe().shape[1], policy.character.coordinates)
+    has = (len(policy.normaliser.mean), len(policy.network.log_spread))
+    if needs != has:
+        raise SfvError(f"The policy is not this character's: its network takes {has[0]} numbers and gives {has[1]}; "
+                       f"the character in the file shows {needs[0]} and has {needs[1]} joint coordinates. Train the "
+                       "policy again.")
+    return environment
 
 
 def _act(environment: Environment, engine: Disturbed, policy: Policy, steps: int, scale: np.ndarray,

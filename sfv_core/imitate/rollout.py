@@ -26,7 +26,7 @@ from sfv_core.imitate.take_report import advice, take_json
 from sfv_core.progress import Progress
 
 LONGEST = 600.0
-"""Longest take in s."""
+"""Longest take, and longest all takes together may be, times ten, in s: about 1 GB of notes."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ def simulate(policy: Path, out: Path, config: SimulateConfig, progress: Progress
     reference = make_reference(trained.motion, trained.character)
     circumstances = circumstances_of(config, trained, reference)
     steps = max(round(length * CONTROL_RATE), 1)
+    if config.takes * length > 10 * LONGEST:
+        raise SfvError(f"{config.takes} takes of {length:g} s are too much for the memory; {10 * LONGEST:.0f} s "
+                       "altogether may be asked for. Make fewer or shorter takes.")
     shoves = shoves_of(config.pushes(), trained.character, config.takes, circumstances, steps / CONTROL_RATE)
     takes = perform(trained, reference, circumstances, shoves, steps, config.takes, config.noise, config.seed, progress)
     ranked = sorted((_result(number, take, trained, reference, config.raw) for number, take in enumerate(takes)),

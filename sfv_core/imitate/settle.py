@@ -41,28 +41,34 @@ class Settled:
 
 
 def settle(motion: Motion, character: Character) -> Settled:
-    """Hold the soles that stand and lift what is in the ground; motion: on the character's skeleton."""
+    """Hold the soles that stand and lift what is in the ground; motion: on the character's skeleton.
+
+    The feet's contacts become the moments in which they stand; brushing the ground is none.
+    """
     frames = max(round(_SOFT_S * motion.fps), 1)
     state = state_of(motion, character)
     corners = sole_corners(character, state.positions, state.rotations)
-    shifts = np.stack([_shift(corners[:, foot], motion.fps, frames) for foot in range(corners.shape[1])], axis=1)
+    feet = [_shift(corners[:, foot], motion.fps, frames) for foot in range(corners.shape[1])]
+    shifts = np.stack([shift for shift, _ in feet], axis=1)
     bent = _bent(motion, character, shifts)
     lowest = state_of(bent, character)
     depth = np.maximum(-character.lowest(lowest.positions, lowest.rotations).min(axis=1), 0.0)
     lift = at_least(depth, frames) * (depth > 0).any()
     root = bent.root_pos + lift[:, None] * np.array([0.0, 0.0, 1.0])
-    return Settled(replace(bent, root_pos=root), np.linalg.norm(shifts, axis=-1).max(axis=1) + lift)
+    contacts = np.zeros(motion.rotations.shape[:2]) if motion.contacts is None else motion.contacts.copy()
+    contacts[:, list(soles(character))] = np.stack([stands for _, stands in feet], axis=1)
+    return Settled(replace(bent, root_pos=root, contacts=contacts), np.linalg.norm(shifts, axis=-1).max(axis=1) + lift)
 
 
-def _shift(corners: np.ndarray, fps: float, frames: int) -> np.ndarray:
-    """Return how far to move a foot, (T, 3) m. corners: (T, 4, 3) m of its sole."""
+def _shift(corners: np.ndarray, fps: float, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far to move a foot, (T, 3) m, and when it stands, bool (T,). corners: (T, 4, 3) m of its sole."""
     path, stands, brushes = standing(corners, fps)
     shift = np.zeros((len(corners), 3))
     shift[:, :2] = held(path[:, None], np.zeros_like(path)[:, None], stands[:, None], fps, MOST)
     height = corners[..., 2].min(axis=1)
     wanted = np.where(brushes, _CLEARANCE, 0.0)
     shift[:, 2] = at_least(np.maximum(wanted - height, 0.0), frames)
-    return shift
+    return shift, stands
 
 
 def standing(corners: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sfv_core.imitate.disturbed import Disturbed
-from sfv_core.imitate.environment import FARTHEST_LINK, Environment
+from sfv_core.imitate.environment import FARTHEST_LINK
+from sfv_core.imitate.perform import environment_for
 from sfv_core.imitate.policy import Policy, one_thread
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
@@ -32,11 +33,11 @@ def survive(policy: Policy, reference: Reference, worlds: Disturbed, starts: np.
             tick: Callable[[], None]) -> np.ndarray:
     """Act in all worlds from the reference ticks `starts` (N,); tell which characters bear it, bool (N,).
 
-    Who bears it does not fall, and is back in the motion at the end: no link farther from its place, seen from the root,
+    Who bears it does not fall, and is back in the motion at the end: no link, seen from the root, farther from its place
     than ends an episode of training, nor the root's height. Where on the ground it is does not count. A clip that ends
     may end a trial earlier than after `seconds`.
     """
-    environment = Environment(worlds, reference, np.random.default_rng(0), policy.rules)
+    environment = environment_for(policy, worlds, reference)
     environment.reset(np.arange(worlds.worlds), lambda *_: starts)
     worlds.begin()
     up, running = np.ones(worlds.worlds, bool), np.arange(worlds.worlds)

@@ -399,3 +399,23 @@ def test_a_policy_can_be_performed_in_the_other_engine(untrained: Path) -> None:
     takes = [perform(policy, reference, Circumstances(name), (), 10, 1, 0.0, 0, no_progress)[0] for name in ENGINES]
     apart = np.linalg.norm(takes[0].state.positions - takes[1].state.positions, axis=-1)
     assert apart.max() < 0.05
+
+
+def test_a_policy_of_another_character_is_refused_in_one_line(untrained: Path, tmp_path: Path) -> None:
+    policy = Policy.load(untrained)
+    size = len(policy.normaliser.mean)
+    other = Network(size - 6, policy.character.coordinates, (16,))
+    replace(policy, network=other, normaliser=Normaliser(size - 6)).save(tmp_path / "other.pt")
+    for run in (lambda: simulate(tmp_path / "other.pt", tmp_path / "t.npz", SimulateConfig(), no_progress),
+                lambda: robustness(tmp_path / "other.pt", tmp_path, RobustnessConfig(starts=1), no_progress)):
+        with pytest.raises(SfvError, match="not this character's: its network takes") as caught:
+            run()
+        assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.pt"]
+
+
+def test_takes_that_would_fill_the_memory_are_refused(untrained: Path, tmp_path: Path) -> None:
+    policy = Policy.load(untrained)
+    replace(policy, motion=replace(policy.motion, loop=True)).save(tmp_path / "loop.pt")
+    with pytest.raises(SfvError, match="too much for the memory"):
+        simulate(tmp_path / "loop.pt", tmp_path / "t.npz", SimulateConfig(seconds=600.0, takes=1000), no_progress)
