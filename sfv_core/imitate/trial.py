@@ -33,7 +33,7 @@ def survive(policy: Policy, reference: Reference, worlds: Disturbed, starts: np.
             tick: Callable[[], None]) -> np.ndarray:
     """Act in all worlds from the reference ticks `starts` (N,); tell which characters bear it, bool (N,).
 
-    Who bears it does not fall, and is back in the motion at the end: no link, seen from the root, farther from its place
+    Who bears it does not fall and is back in the motion at the end: no link, seen from the root, farther from its place
     than ends an episode of training, nor the root's height. Where on the ground it is does not count. A clip that ends
     may end a trial earlier than after `seconds`.
     """
