@@ -250,7 +250,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = environment_of(motion, 1)
     size = environment.observe().shape[1]
     path = tmp_path_factory.mktemp("policy") / "policy.pt"
-    Policy(Network(size, character.coordinates), Normaliser(size), character, fit(motion, character),
+    Policy(Network(size, character.coordinates, (256, 128)), Normaliser(size), character, fit(motion, character),
            "pybullet").save(path)
     return path
 
