@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from retarget.motion import Skeleton
 from sfv_core.character import deepmimic
 from sfv_core.character.build import PlanName, character_for, published
 from sfv_core.character.character import Character, Shape
+from sfv_core.character.fit import fit
+from sfv_core.character.mjcf import mjcf
 from sfv_core.character.person import HEIGHT, MASS, PERSON
 from sfv_core.errors import SfvError
 
@@ -198,3 +201,32 @@ def test_two_persons_in_one_skeleton_are_refused() -> None:
                     np.tile(one.rest_rotations, (2, 1)))
     with pytest.raises(SfvError, match="more than one person"):
         character_for(both)
+
+
+def overlapping(character: Character, name: str) -> float:
+    """Return the share of a clip's frames in which the fitted body runs more than 2 cm into itself."""
+    mujoco: Any = pytest.importorskip("mujoco")
+    model = mujoco.MjModel.from_xml_string(mjcf(character))
+    data = mujoco.MjData(model)
+    motion = fit(deepmimic.load_clip(name, 15.0), character)
+    places = [int(model.joint(link.name).qposadr[0]) for link in character.links]
+    deep = []
+    for root, local in zip(motion.root_pos, motion.rotations, strict=True):
+        data.qpos[:3] = root + [0, 0, 5]
+        for i, (place, link) in enumerate(zip(places, character.links, strict=True)):
+            if link.joint == "hinge":
+                data.qpos[place] = rotation.to_rotvec(local[i]) @ link.axis
+            else:
+                start = place + 3 * (link.joint == "free")
+                data.qpos[start : start + 4] = local[i]
+        mujoco.mj_forward(model, data)
+        deep.append(any(contact.dist < -0.02 for contact in data.contact[: data.ncon]))
+    return float(np.mean(deep))
+
+
+@pytest.mark.parametrize("name", ["cartwheel", "dance_b", "backflip", "roll"])
+def test_a_persons_body_runs_into_itself_hardly_more_than_deepmimics(name: str) -> None:
+    skeleton = deepmimic.skeleton()
+    person = character_for(replace(skeleton, offsets=1.01 * skeleton.offsets))
+    assert person.mass > 55
+    assert overlapping(person, name) <= overlapping(published("deepmimic"), name) + 0.06
