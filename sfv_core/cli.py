@@ -118,7 +118,7 @@ def loop(options: argparse.Namespace, console: Console) -> Report:
         from .imitate.cut import cut
 
         report = cut(motion, out, options.start, options.end)
-    if not report["repeats"]:
+    if not report["repeats"] and not options.json:
         console.say(f"'{motion}' does not surely repeat itself.")
     return report
 

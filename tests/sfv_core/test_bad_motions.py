@@ -128,7 +128,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "weights that are no numbers": (lambda d: _times(d, float("nan")), "not numbers"),
     "weights beyond all numbers": (lambda d: _times(d, 1e30), "not numbers"),
     "another network": (_fewer_inputs, "sees 100 numbers"),
-    "another task": (_fewer_inputs_everywhere, "learnt to see 100 numbers"),
+    "another task": (_fewer_inputs_everywhere, "100 numbers"),
     "another character's actions": (lambda d: d["network"].update(log_spread=torch.zeros(10)), "not a policy"),
     "an engine of its own": (lambda d: d.update(engine="os.system"), "No physics engine"),
     "another rate": (lambda d: d.update(control_rate=0), "0 times a second"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from retarget.motion import Motion
 from sfv_core.character import deepmimic
 from sfv_core.character.build import character_for
 from sfv_core.character.fit import fit
+from sfv_core.cli import main
 from sfv_core.errors import SfvError
 from sfv_core.imitate.cut import cut
 from sfv_core.imitate.cycle import LARGEST_TURN, make_loop
@@ -239,3 +241,15 @@ def test_what_cannot_be_cut_is_said_with_the_file_and_a_way_out(tmp_path: Path) 
         cut(path, out, 0.5, None)
     assert not out.exists()
     assert not cut(path, None, None, None)["repeats"]
+
+
+def test_the_command_looks_or_cuts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "walk.npz"
+    repeated(clip("walk"), 2).save(path)
+    assert main(["loop", str(path), "--json"]) == 0
+    looked = json.loads(capfd.readouterr().out)
+    assert looked["repeats"]
+    assert looked["files"] == []
+    assert main(["loop", str(path), "-o", str(tmp_path / "cycle.npz"), "--start", "1"]) == 1
+    assert "both --start and --end" in capfd.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["walk.npz"]
