@@ -29,17 +29,32 @@ def draw(character: Character, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    front, side = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.4))
+    tall = height(character)
+    ranges = {view: _range(character, view) for view in _RIGHT}
+    ranges["front"] = (ranges["front"][0], ranges["front"][1] + 0.5 * tall)  # room for the labels
+    widths = [right - left for left, right in ranges.values()]
+    figure = Figure(figsize=(1.0 + 6.0 * sum(widths) / tall, 7.0), layout="constrained")
+    front, side = figure.subplots(1, 2, sharey=True, width_ratios=widths)
     for axes, view in ((front, "front"), (side, "left side")):
         _draw_view(axes, character, view)
+        axes.set(xlim=ranges[view], ylim=(-0.03 * tall, 1.05 * tall))
     _label(front, character)
     once = dict(zip(*reversed(front.get_legend_handles_labels()), strict=True))
     front.legend(once.values(), once.keys(), loc="upper left", frameon=False, fontsize=8)
     front.yaxis.set_major_formatter("{x:.2f} m")
-    figure.suptitle(f"{character.mass:.1f} kg, {height(character):.2f} m")
+    figure.suptitle(f"{character.mass:.1f} kg, {tall:.2f} m")
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
+
+
+def _range(character: Character, view: str) -> tuple[float, float]:
+    """Return what a view has to show from left to right in m."""
+    places, _ = standing(character)
+    ends = [((points + place) @ _RIGHT[view], radius) for link, place in zip(character.links, places, strict=True)
+            for points, radius in (shape.corners() for shape in link.shapes)]
+    margin = 0.06 * height(character)
+    return (float(min(flat.min() - radius for flat, radius in ends)) - margin,
+            float(max(flat.max() + radius for flat, radius in ends)) + margin)
 
 
 def _draw_view(axes: Any, character: Character, view: str) -> None:
@@ -51,13 +66,11 @@ def _draw_view(axes: Any, character: Character, view: str) -> None:
     solids.sort(key=lambda solid: float((solid[0] + solid[1].centre) @ _TOWARDS[view]))
     outlines, colours, edges = zip(*(layer for solid in solids for layer in _layers(*solid, view)), strict=True)
     axes.add_collection(PolyCollection(outlines, facecolors=colours, edgecolors=edges, linewidths=0.8))
-    axes.autoscale_view()
     _draw_joints(axes, character, places, view)
     axes.axhline(0.0, color="0.5", linewidth=0.8)
     axes.set(title=view, aspect="equal")
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.tick_params(bottom=False, labelbottom=False)
-    axes.margins(0.06)
 
 
 def _flat(points: np.ndarray, view: str) -> np.ndarray:
@@ -91,13 +104,14 @@ def _outline(centres: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _draw_joints(axes: Any, character: Character, places: np.ndarray, view: str) -> None:
-    """Draw ball joints as points, hinges as their axes, 16 cm long."""
+    """Draw ball joints as points and hinges as their axes."""
+    half = 0.045 * height(character)
     for link, place in zip(character.links, places, strict=True):
         x, y = _flat(place, view)
         if link.joint == "ball":
             axes.plot(x, y, "o", color=_BALL, markersize=5, markeredgecolor="white", label="ball joint")
         elif link.joint == "hinge":
-            ends = _flat(place + np.outer([-0.08, 0.08], link.axis), view)
+            ends = _flat(place + np.outer([-half, half], link.axis), view)
             axes.plot(*ends.T, color=_HINGE, linewidth=2.5, solid_capstyle="round", label="hinge")
             axes.plot(x, y, "o", color=_HINGE, markersize=4, markeredgecolor="white")
 
@@ -109,8 +123,8 @@ def _label(axes: Any, character: Character) -> None:
              if not link.name.startswith("right")]
     points = [_flat(place + link.centre_of_mass, "front") for link, place in shown]
     order = np.argsort([-point[1] for point in points], kind="stable")
-    edge = max(point[0] for point in points) + 0.35
-    heights = np.linspace(height(character) * 0.97, height(character) * 0.05, len(shown))
+    tall, edge = height(character), _range(character, "front")[1] + 0.05 * height(character)
+    heights = np.linspace(0.97 * tall, 0.05 * tall, len(shown))
     for y, k in zip(heights, order, strict=True):
         link = shown[k][0]
         torque = f", {link.torque:.0f} N·m" if link.torque else ""
