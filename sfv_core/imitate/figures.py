@@ -50,7 +50,7 @@ def figures(take: Take, character: Character) -> Figures:
     return Figures(float(100 * errors(now, goal).mean()),
                    float(100 * np.linalg.norm(now.positions[:, 0] - goal.positions[:, 0], axis=-1).mean()),
                    _scaled(slide(sole_corners(character, now.positions, now.rotations), RECORD_RATE)),
-                   float(100 * max(-lowest.min(), 0.0)), jitter(now.positions, RECORD_RATE), float(shares.mean()),
+                   float(round(100 * max(0.0, -lowest.min()), 6)), jitter(now.positions, RECORD_RATE), float(shares.mean()),
                    float(np.mean(shares.max(axis=1) >= 0.999)))
 
 
