@@ -108,6 +108,12 @@ def experiment(engine: Engine, reference: Reference, tick: int, generator: np.ra
     return act(engine, reference, tick, ids, _OFFSET * offsets)
 
 
+def together(experiences: list[Experience]) -> Experience:
+    """Return several experiences as one."""
+    return Experience(*(np.concatenate([getattr(seen, name) for seen in experiences])
+                        for name in ("before", "offsets", "after")))
+
+
 def no_models(character: Character, steps: int) -> Models:
     """Return models by which nothing changes."""
     size = 2 * (6 + character.coordinates)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sfv_core.imitate.deviation import goals
 from sfv_core.imitate.explore import Attempt, explore
-from sfv_core.imitate.feedback import Models, experiment, learn, no_models, regulate
+from sfv_core.imitate.feedback import Experience, Models, experiment, learn, no_models, regulate, together
 from sfv_core.imitate.posture import posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE, SUBSTEPS
@@ -25,7 +25,7 @@ PART, BEYOND = 2 * CONTROL_RATE, CONTROL_RATE // 2
 """Control steps of a part, and of what is looked at after it."""
 _NOISE, _CALMER = 0.1, 0.85
 """Spread of the offsets in rad in the first pass, and its factor from one pass to the next."""
-_DOUBT = 10.0
+_DOUBT = 20.0
 """How much experience it takes to change a model, see feedback.learn."""
 
 
@@ -65,11 +65,13 @@ class _Known:
     reference: Reference
     generator: np.random.Generator
     models: Models = field(init=False)
+    general: Models = field(init=False)
+    """One model of all experiments together, from which each step's own starts: most of the physics is the same."""
     made: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         steps = max(round(self.reference.last / SUBSTEPS), 1)
-        self.models = no_models(self.engine.character, steps)
+        self.models, self.general = no_models(self.engine.character, steps), no_models(self.engine.character, 1)
         self.made = np.zeros(steps, bool)
 
     def places(self, steps: np.ndarray) -> np.ndarray:
@@ -80,12 +82,16 @@ class _Known:
 
     def of(self, steps: np.ndarray, step_done: Callable[[], None]) -> Models:
         """Return the models of control steps."""
-        for place in np.unique(self.places(steps)):
-            if not self.made[place]:
-                seen = experiment(self.engine, self.reference, int(place) * SUBSTEPS, self.generator)
-                one = learn(self.engine.character, self.models[np.array([place])], [seen], 1.0)
-                self.keep(np.array([place]), one)
+        seen: dict[int, Experience] = {}
+        for place in self.places(steps):
+            if not self.made[place] and place not in seen:
+                seen[place] = experiment(self.engine, self.reference, int(place) * SUBSTEPS, self.generator)
             step_done()
+        if seen:
+            new = np.array(list(seen))
+            self.general = learn(self.engine.character, self.general, [together(list(seen.values()))], _DOUBT)
+            start = self.general[np.zeros(len(new), int)]
+            self.keep(new, learn(self.engine.character, start, list(seen.values()), _DOUBT))
         return self.models[self.places(steps)]
 
     def keep(self, places: np.ndarray, models: Models) -> None:
