@@ -47,11 +47,13 @@ def figures(take: Take, character: Character) -> Figures:
     stop = len(take) if take.fell is None else max(round(take.fell * RECORD_RATE), 4)
     now, goal, shares = take.state[slice(stop)], take.goal[slice(stop)], take.torques[:stop, 1:]
     lowest = character.lowest(now.positions, now.rotations).min(axis=1)
-    return Figures(float(100 * errors(now, goal).mean()),
-                   float(100 * np.linalg.norm(now.positions[:, 0] - goal.positions[:, 0], axis=-1).mean()),
-                   _scaled(slide(sole_corners(character, now.positions, now.rotations), RECORD_RATE)),
-                   float(round(100 * max(0.0, -lowest.min()), 6)), jitter(now.positions, RECORD_RATE), float(shares.mean()),
-                   float(np.mean(shares.max(axis=1) >= 0.999)))
+    speed = slide(sole_corners(character, now.positions, now.rotations), RECORD_RATE)
+    return Figures(
+        error_cm=float(100 * errors(now, goal).mean()),
+        drift_cm=float(100 * np.linalg.norm(now.positions[:, 0] - goal.positions[:, 0], axis=-1).mean()),
+        slide_cm_s=None if speed is None else 100 * speed,
+        penetration_cm=float(round(100 * max(0.0, -lowest.min()), 6)), jitter=jitter(now.positions, RECORD_RATE),
+        torque=float(shares.mean()), limited=float(np.mean(shares.max(axis=1) >= 0.999)))
 
 
 def quality(f: Figures) -> float:
@@ -113,7 +115,3 @@ def state_of(motion: Motion, character: Character) -> State:
     """Return where the character's links are in a motion of its skeleton; velocities are left at 0."""
     places, turns = (a[:, : len(character.links)] for a in kinematics.world_poses(motion))
     return State(places, turns, np.zeros_like(places), np.zeros_like(places))
-
-
-def _scaled(speed: float | None) -> float | None:
-    return None if speed is None else 100 * speed
