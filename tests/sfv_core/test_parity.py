@@ -105,13 +105,17 @@ def test_a_body_falls_as_fast_as_the_formula_says(character: Character, engine: 
 
 
 @each
-@pytest.mark.parametrize("joint", ["left_knee", "right_shoulder", "spine3"])
+@pytest.mark.parametrize("joint", ["left_knee", "right_shoulder", "spine3", "left_ankle"])
 def test_a_muscle_pulls_its_joint_alike_in_both_engines(character: Character, joint: str) -> None:
-    """Without gravity and ground, a step of half a radian in one joint's target, 1 s at 30 Hz."""
+    """Without gravity and ground, a step in one joint's target that its motor need not be at its limit for.
+
+    At their limits motors of light links differ: MuJoCo's pulls all of a 240th second, PyBullet's looks ahead.
+    """
+    step = 0.15
     i = character.index(joint)
     local = np.tile(rotation.IDENTITY, (1, len(character.links), 1))
     axis = np.array(character.links[i].axis) if i in character.hinges else np.array([1.0, 0.0, 0.0])
-    local[0, i] = rotation.from_rotvec(0.5 * axis)
+    local[0, i] = rotation.from_rotvec(step * axis)
     targets = character.to_coordinates(local)
     curves = []
     for engine in ENGINES:
@@ -124,8 +128,8 @@ def test_a_muscle_pulls_its_joint_alike_in_both_engines(character: Character, jo
         worlds.close()
         curves.append(curve)
     a, b = np.array(curves)
-    assert np.abs(a - b).max() < 0.05
-    assert a[-1] == pytest.approx(0.5, abs=0.03) and b[-1] == pytest.approx(0.5, abs=0.03)
+    assert np.abs(a - b).max() < 0.03 * step
+    assert [a[-1], b[-1]] == pytest.approx([step, step], rel=0.01)
 
 
 @each
