@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retarget import rotation
-from sfv_core.character.character import Character
+from sfv_core.character.character import Character, Link
 from sfv_core.config import SimulateConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate.disturbed import Disturbed, Shove
@@ -62,7 +62,7 @@ def circumstances_of(config: SimulateConfig, policy: Policy, reference: Referenc
 
 def changed(character: Character, mass: float, strength: float) -> Character:
     """Return the character with another mass and strength, given as multiples; sizes and shapes stay."""
-    def change(link):
+    def change(link: Link) -> Link:
         shapes = tuple(replace(shape, mass=mass * shape.mass) for shape in link.shapes)
         return replace(link, shapes=shapes, stiffness=strength * link.stiffness, damping=strength * link.damping,
                        torque=strength * link.torque)

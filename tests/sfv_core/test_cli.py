@@ -18,7 +18,8 @@ from sfv_core.jobs import Job
 from sfv_core.terminal import duration_text, progress_text
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("capture", "loop", "character", "train", "simulate", "retarget", "bake", "run", "serve", "jobs", "demo")
+COMMANDS = ("capture", "loop", "character", "train", "simulate", "robustness", "retarget", "bake", "run", "serve", "jobs",
+            "demo")
 
 
 def sfv(*arguments, **environment):
@@ -90,6 +91,9 @@ def bad(tmp_path):
     ("train missing.npz -o out", "missing.npz"),
     ("simulate missing -o out/rollout.npz", "missing"),
     ("simulate missing -o .", "folder"),
+    ("simulate text.npz -o out/take.npz --push N=5", "lacks t and dir"),
+    ("robustness missing -o out", "missing"),
+    ("robustness missing -o text.npz", "is a file"),
     ("simulate text.npz -o rollout.mp4", ".npz"),
     ("retarget text.npz missing.bvh -o out/x.bvh", "text.npz"),
     ("bake text.npz missing.glb -o out/x.blend", "missing.glb"),

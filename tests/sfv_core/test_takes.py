@@ -414,6 +414,12 @@ def test_a_policy_of_another_character_is_refused_in_one_line(untrained: Path, t
     assert [path.name for path in tmp_path.iterdir()] == ["other.pt"]
 
 
+def test_robustness_of_a_part_that_is_none_is_refused(untrained: Path, tmp_path: Path) -> None:
+    with pytest.raises(SfvError, match="no part 'wing'"):
+        robustness(untrained, tmp_path, RobustnessConfig(body="wing"), no_progress)
+    assert not list(tmp_path.iterdir())
+
+
 def test_takes_that_would_fill_the_memory_are_refused(untrained: Path, tmp_path: Path) -> None:
     policy = Policy.load(untrained)
     replace(policy, motion=replace(policy.motion, loop=True)).save(tmp_path / "loop.pt")
