@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from retarget import kinematics, rotation
 from retarget.contact import SLIDES, held, runs
@@ -22,8 +23,9 @@ _SUNK = 0.02
 """Depth in m at which a body is in the ground; engines and soles give way by about one."""
 _KEPT = 0.01
 """Depth in m that may remain: a foot that rolls needs it."""
-_SLIDING, _DRIFT = 0.3, 0.05
-"""Mean speed in m/s and way in m above which a foot that stands slides; in clean clips feet roll at up to 0.28."""
+_SLIDING, _SLIDING_S, _DRIFT = 0.35, 0.25, 0.05
+"""Mean speed in m/s over a time in s, and way in m, above which a foot that stands slides; in clean clips feet shuffle
+at up to 0.33."""
 _SOON_S = 0.1
 """Time in s within which a correction of the height sets in."""
 _KNEES_BEND = np.array([0.0, -1.0, 0.0])
@@ -113,8 +115,9 @@ def mend_skating(recording: Recording, findings: list[Finding]) -> Motion:
 
 def slide(recording: Recording) -> float:
     """Return the mean speed in m/s of the soles' standing ends; 0 where nothing stands."""
-    speed, both = _sole_speeds(recording)
-    return float(speed[both].mean()) if both.any() else 0.0
+    steps, both = _sole_steps(recording)
+    speeds = np.linalg.norm(steps, axis=-1) * recording.motion.fps
+    return float(speeds[both].mean()) if both.any() else 0.0
 
 
 def _hinged(recording: Recording, turns: np.ndarray) -> np.ndarray:
@@ -129,28 +132,34 @@ def _hinged(recording: Recording, turns: np.ndarray) -> np.ndarray:
 
 
 def _stance_heights(recording: Recording) -> np.ndarray:
-    """Return the height in m of the lowest body while a sole stands or it touches; NaN in the air, (T,)."""
+    """Return the height in m of the lowest body while it rests on a foot or touches; NaN in the air, (T,)."""
     lowest = np.maximum(recording.lowest.min(axis=1), 0.0)
-    return np.where(recording.stands.any(axis=(1, 2)) | (lowest < 0.5 * _HOVERS), lowest, np.nan)
+    stands = recording.stands.any(axis=(1, 2)) | recording.rests
+    return np.where(stands | (lowest < 0.5 * _HOVERS), lowest, np.nan)
 
 
-def _sole_speeds(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """Return level speeds of the soles' ends from each frame to the next in m/s, and whether they stand in both,
-    (T − 1, F, 2) each."""
-    speed = np.linalg.norm(np.diff(recording.soles[..., :2], axis=0), axis=-1) * recording.motion.fps
-    return speed, recording.carries[1:] & recording.carries[:-1]
+def _sole_steps(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Return level steps of the soles' ends from each frame to the next in m, (T − 1, F, 2, 2), and whether they carry
+    the body in both, (T − 1, F, 2)."""
+    return np.diff(recording.soles[..., :2], axis=0), recording.carries[1:] & recording.carries[:-1]
 
 
 def _slides(recording: Recording, row: int) -> list[tuple[int, int, float, float]]:
-    """Return first and last frame, mean speed in m/s and way in m of the stances of one foot that slide."""
-    speed, both = _sole_speeds(recording)
-    speed, both = speed[:, row], both[:, row]
+    """Return first and last frame, highest speed in m/s and way in m of the stances of one foot that slide.
+
+    A foot moves as those of its ends do, on average, that carry the body: one that rolls or turns moves little.
+    """
+    steps, both = (a[:, row] for a in _sole_steps(recording))
+    fps = recording.motion.fps
+    window = max(round(_SLIDING_S * fps), 1)
+    mean = (steps * both[..., None]).sum(axis=1) / np.maximum(both.sum(axis=1), 1)[:, None]
     found = []
     for first, past in runs(both.any(axis=1)):
-        steps = np.where(both[first:past], speed[first:past], 0.0).sum(axis=1) / both[first:past].sum(axis=1)
-        way = float(steps.sum() / recording.motion.fps)
-        if steps.mean() > _SLIDING and way > _DRIFT:
-            found.append((first, past, float(steps.mean()), way))
+        speeds = np.linalg.norm(mean[first:past], axis=1) * fps
+        fastest = float(uniform_filter1d(speeds, min(window, len(speeds)), mode="nearest").max())
+        way = float(np.linalg.norm(np.cumsum(mean[first:past], axis=0), axis=1).max())
+        if fastest > _SLIDING and way > _DRIFT:
+            found.append((first, past, fastest, way))
     return found
 
 

@@ -25,7 +25,7 @@ _TURNS, _PLACE = 0.012, 0.009
 _WINDOW_S = 0.6
 _CUTOFF = 6.0
 """Frequency in Hz above which trembling is taken out; people's own motion lies below it but for impacts and kicks."""
-_SURE = 3.0
+_SURE = 2.0
 """Standard deviations of the noise beyond which a difference from the smooth motion is motion."""
 _MEDIAN = 2.366 / 3
 """Median of the mean square of three normal numbers."""

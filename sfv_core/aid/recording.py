@@ -18,6 +18,8 @@ _LOW = 0.025
 """Height in m up to which a sole may carry the body."""
 _CARRIES_S = 0.4
 """Shortest time in s in which a foot carries a body although it slides; steps that only begin so are shorter."""
+_STILL, _HIGHEST = 0.3, 0.5
+"""Speed upward or downward in m/s below which a foot is still, and height in m up to which a body may rest on one."""
 _NEAR = 0.12
 """Height in m above the ground up to which a sole that stands still counts as standing."""
 
@@ -76,19 +78,33 @@ class Recording:
         places, turns = (a[:, self.feet, None] for a in self.frames)
         return places + rotation.rotate(turns, self.sole_offsets)
 
+    @property
+    def _hip_height(self) -> float:
+        return max(float(np.median(self.frames[0][:, 0, 2])), 0.3)
+
     @cached_property
     def stands(self) -> np.ndarray:
         """Whether heel and toe of each foot stand on the ground, shape (T, F, 2): slow and low, or captured as such."""
         count, feet = len(self.motion), len(self.feet)
         points = self.soles.reshape(count, feet * 2, 3)
-        height = float(np.median(self.frames[0][:, 0, 2]))
-        stands = touching(points, self.motion.fps, max(height, 0.3)).reshape(count, feet, 2)
+        stands = touching(points, self.motion.fps, self._hip_height).reshape(count, feet, 2)
         stands &= self.soles[..., 2] < _NEAR
         if self.motion.contacts is not None:
             captured = self.motion.contacts[:, self.feet] > 0.5
             lower = self.soles[..., 2] <= self.soles[..., 2].min(axis=2, keepdims=True) + 0.01
             stands |= captured[..., None] & lower & (self.soles[..., 2] < _NEAR)
         return stands
+
+    @cached_property
+    def rests(self) -> np.ndarray:
+        """Whether the body rests on a foot at whatever height: a foot is still, nothing is lower and the body does not
+        fall, shape (T,)."""
+        level = self.soles.reshape(len(self.motion), -1, 3) * np.array([1.0, 1.0, 0.0])
+        rise = np.abs(np.gradient(self.soles[..., 2], axis=0)).min(axis=2) * self.motion.fps if len(level) > 1 else 0.0
+        still = touching(level, self.motion.fps, self._hip_height).reshape(self.soles.shape[:3]).any(axis=2)
+        lowest = self.lowest.min(axis=1, keepdims=True)
+        under = self.soles[..., 2].min(axis=2) < lowest + _LOW
+        return (still & (rise < _STILL) & under).any(axis=1) & ~self.falls & (lowest[:, 0] < _HIGHEST)
 
     @cached_property
     def carries(self) -> np.ndarray:
