@@ -197,8 +197,9 @@ def robustness(options: argparse.Namespace, console: Console) -> Report:
     if not policy.is_dir():
         existing_file(policy, "policy")
     with made_for_output(out), needing("physics"):
-        from .imitate.robustness import FILES, lines
+        from .imitate.robustness import FILES
         from .imitate.robustness import robustness as run
+        from .imitate.robustness_report import lines
 
         report = run(policy, out, read_settings(options, RobustnessConfig), console.progress)
     for line in [] if options.json else lines(report):

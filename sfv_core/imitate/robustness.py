@@ -7,9 +7,8 @@ borne if four of five characters stay up and are back in the motion at the end; 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from sfv_core.imitate.disturbed import Shove
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.robustness_picture import draw_robustness
+from sfv_core.imitate.robustness_report import SHARE, Span, Strength
 from sfv_core.imitate.rollout import load_policy
 from sfv_core.imitate.run import write_json
-from sfv_core.imitate.trial import LEAD_IN, moments, survive
+from sfv_core.imitate.trial import LEAD_IN, Clock, moments, survive
 from sfv_core.physics.engine import PHYSICS_RATE
 from sfv_core.progress import Progress
 from sfv_core.push import DIRECTIONS
@@ -32,8 +32,6 @@ from sfv_core.push import DIRECTIONS
 STAGE = "robustness"
 FORMAT_VERSION = 1
 FILES = ("robustness.json", "robustness.png")
-SHARE = 0.8
-"""Share of the characters that must stay up."""
 SIDES = ("front", "back", "left", "right")
 LEVELS, ROUNDS = 10, 2
 """Forces tried at a time, and how often the step between the last one borne and the first one not is divided again."""
@@ -47,30 +45,6 @@ Try = Callable[[Circumstances], float]
 """Circumstances → share of the characters that stay up."""
 
 
-@dataclass(frozen=True)
-class Strength:
-    """What pushes to one side a policy bears."""
-
-    side: str
-    borne_n: float
-    """The strongest force such that it and all weaker ones are borne, in N; 0 if none is."""
-    tried: tuple[tuple[float, float], ...]
-    """Force in N and share of the characters that stayed up, by force."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """How far one thing may change."""
-
-    name: str
-    low: float | None
-    """Smallest value that is borne with all between it and the usual one; None if the usual one is not."""
-    high: float | None
-    """Largest such value."""
-    tried: tuple[tuple[float, float], ...]
-    """Value and share of the characters that stayed up, by value."""
-
-
 def robustness(policy: Path, out: Path, config: RobustnessConfig, progress: Progress) -> dict[str, Any]:
     """Try a policy out; write robustness.json and robustness.png into `out` and return the report.
 
@@ -80,7 +54,7 @@ def robustness(policy: Path, out: Path, config: RobustnessConfig, progress: Prog
     reference = make_reference(trained.motion, trained.character)
     usual = Circumstances(config.engine or trained.engine)
     link = link_of(config.body, trained.character)
-    clock = _Clock(progress, ROUNDS + 2 * len(MULTIPLES) + 2)
+    clock = Clock(STAGE, progress, ROUNDS + 2 * len(MULTIPLES) + 2)
     attempt = partial(_share, trained, reference, config, clock)
     base = attempt(usual)
     clock.next()
@@ -97,7 +71,7 @@ def robustness(policy: Path, out: Path, config: RobustnessConfig, progress: Prog
 
 
 def pushes_borne(policy: Policy, reference: Reference, usual: Circumstances, link: int, config: RobustnessConfig,
-                 clock: _Clock) -> tuple[Strength, ...]:
+                 clock: Clock) -> tuple[Strength, ...]:
     """Try forces from all sides at once, first coarsely, then between the last one borne and the next."""
     starts = np.tile(moments(reference, config.starts), len(SIDES) * LEVELS)
     worlds = usual.open(policy.character, len(starts))
@@ -131,7 +105,7 @@ def borne(tried: dict[float, float]) -> float:
     return best
 
 
-def span(name: str, usual: Circumstances, base: float, attempt: Try, clock: _Clock) -> Span:
+def span(name: str, usual: Circumstances, base: float, attempt: Try, clock: Clock) -> Span:
     """Change a multiple away from 1, down and up, until it is not borne."""
     tried, ends = {1.0: base}, []
     for ladder in (_DOWN, _UP):
@@ -140,7 +114,7 @@ def span(name: str, usual: Circumstances, base: float, attempt: Try, clock: _Clo
     return Span(name, ends[0], ends[1], tuple(sorted(tried.items())))
 
 
-def latency_span(usual: Circumstances, base: float, attempt: Try, clock: _Clock) -> Span:
+def latency_span(usual: Circumstances, base: float, attempt: Try, clock: Clock) -> Span:
     """Let commands come later and later, in ms, until it is not borne."""
     tried = {0.0: base}
     high = _climb(_LATE, lambda ms: replace(usual, latency=round(ms * PHYSICS_RATE / 1000)), tried, base, attempt, 0.0)
@@ -162,7 +136,7 @@ def _climb(ladder: tuple[float, ...], change: Callable[[float], Circumstances], 
     return best
 
 
-def _share(policy: Policy, reference: Reference, config: RobustnessConfig, clock: _Clock,
+def _share(policy: Policy, reference: Reference, config: RobustnessConfig, clock: Clock,
            circumstances: Circumstances) -> float:
     """Return the share of the characters that stay up under some circumstances."""
     starts = moments(reference, config.starts)
@@ -171,45 +145,3 @@ def _share(policy: Policy, reference: Reference, config: RobustnessConfig, clock
         return float(survive(policy, reference, worlds, starts, config.seconds, clock.tick).mean())
     finally:
         worlds.close()
-
-
-class _Clock:
-    """Tells how far the trials are: each ladder and each round of pushes is a part."""
-
-    def __init__(self, progress: Progress, parts: int) -> None:
-        self._progress, self._parts, self._done, self._told = progress, parts, 0, 0.0
-
-    def next(self) -> None:
-        """Begin the next part."""
-        self._done += 1
-        self._progress(STAGE, self._done, self._parts)
-
-    def tick(self) -> None:
-        """Report about twice a second, so that the work can be stopped."""
-        if time.monotonic() - self._told > 0.5:
-            self._told = time.monotonic()
-            self._progress(STAGE, self._done, self._parts)
-
-    def end(self) -> None:
-        self._progress(STAGE, self._parts, self._parts)
-
-
-def lines(report: dict[str, Any]) -> list[str]:
-    """Lay the report out for people."""
-    words = {"front": "forward", "back": "backward", "left": "to the left", "right": "to the right"}
-    said = [f"Under usual conditions {100 * report['usual']:.0f} % stay up for {report['seconds']:g} s, from "
-            f"{report['starts']} moments of the motion.",
-            f"Pushes of {report['push_s']:g} s on the {report['body']} that {100 * report['share']:.0f} % bear:"]
-    for push in report["pushes"]:
-        more = "or more" if push["tried"][-1][1] >= report["share"] else ""
-        said.append(f"  {words[push['side']]:<14}{push['borne_n']:>7.0f} N {more}".rstrip())
-    said.append(f"Changes that {100 * report['share']:.0f} % bear:")
-    for one in report["spans"]:
-        unit = "ms" if one["name"] == "latency" else "×"
-        if one["low"] is None:
-            said.append(f"  {one['name']:<14}none: too many fall as it is")
-        else:
-            open_low, open_high = (one["tried"][end][1] >= report["share"] for end in (0, -1))
-            low = "" if one["name"] == "latency" else f"{one['low']:g}{' or less' if open_low else ''} to "
-            said.append(f"  {one['name']:<14}{low}{one['high']:g}{' or more' if open_high else ''} {unit}")
-    return said

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from retarget.whole import written_whole
-
-if TYPE_CHECKING:
-    from sfv_core.imitate.robustness import Span, Strength
+from sfv_core.imitate.robustness_report import SHARE, Span, Strength
 
 _ANGLES = {"front": 0.5 * np.pi, "left": np.pi, "back": 1.5 * np.pi, "right": 0.0}
 _COLOUR, _PALE = "#1971c2", "#a5d8ff"
@@ -49,7 +47,7 @@ def _spans(axes: Any, spans: tuple[Span, ...]) -> None:
             axes.text(np.log2(span.low), row - 0.36, f"{span.low:g} ×", ha="center", fontsize=8)
             axes.text(np.log2(span.high), row - 0.36, f"{span.high:g} ×", ha="center", fontsize=8)
         for value, share in span.tried:
-            axes.plot(np.log2(value), row, "o" if share >= 0.8 else "x", color=_COLOUR, markersize=5)
+            axes.plot(np.log2(value), row, "o" if share >= SHARE else "x", color=_COLOUR, markersize=5)
     late = next((span for span in spans if span.name == "latency"), None)
     labels = [span.name for span in multiples]
     axes.set_yticks(range(len(labels)), labels)

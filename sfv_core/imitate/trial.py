@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.take import fallen
 from sfv_core.physics.engine import PHYSICS_RATE, State
+from sfv_core.progress import Progress
 
 LEAD_IN = 0.25
 """Time in s from a trial's start to its push, in which the character comes off the reference's own track."""
@@ -59,3 +61,25 @@ def _strays(now: State, goal: State) -> np.ndarray:
     """Return how far in m the pose or the height of the root is from the reference's at most, (N,)."""
     way = now.positions - goal.positions
     return np.maximum(np.linalg.norm(way - way[:, :1], axis=-1).max(axis=1), np.abs(way[:, 0, 2]))
+
+
+class Clock:
+    """Tells how far the trials are: each ladder and each round of pushes is a part."""
+
+    def __init__(self, stage: str, progress: Progress, parts: int) -> None:
+        self._stage, self._progress, self._parts, self._done, self._told = stage, progress, parts, 0, 0.0
+
+    def next(self) -> None:
+        """Begin the next part."""
+        self._done += 1
+        self._progress(self._stage, self._done, self._parts)
+
+    def tick(self) -> None:
+        """Report about twice a second, so that the work can be stopped."""
+        if time.monotonic() - self._told > 0.5:
+            self._told = time.monotonic()
+            self._progress(self._stage, self._done, self._parts)
+
+    def end(self) -> None:
+        """Report that all is done."""
+        self._progress(self._stage, self._parts, self._parts)

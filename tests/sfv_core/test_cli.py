@@ -18,8 +18,8 @@ from sfv_core.jobs import Job
 from sfv_core.terminal import duration_text, progress_text
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("capture", "loop", "character", "train", "simulate", "robustness", "retarget", "bake", "run", "serve", "jobs",
-            "demo")
+COMMANDS = ("capture", "loop", "character", "train", "simulate", "robustness", "retarget", "bake", "run", "serve",
+            "jobs", "demo")
 
 
 def sfv(*arguments, **environment):

@@ -27,7 +27,8 @@ from sfv_core.imitate.onto import onto_captured, tilted
 from sfv_core.imitate.perform import perform
 from sfv_core.imitate.policy import Network, Normaliser, Policy
 from sfv_core.imitate.reference import make_reference
-from sfv_core.imitate.robustness import borne, lines, robustness
+from sfv_core.imitate.robustness import borne, robustness
+from sfv_core.imitate.robustness_report import lines
 from sfv_core.imitate.rollout import simulate
 from sfv_core.imitate.settle import settle
 from sfv_core.options import read_settings
