@@ -68,8 +68,11 @@ def simulate(policy: Path, out: Path, config: SimulateConfig, progress: Progress
                        "altogether may be asked for. Make fewer or shorter takes.")
     shoves = shoves_of(config.pushes(), trained.character, config.takes, circumstances, steps / CONTROL_RATE)
     takes = perform(trained, reference, circumstances, shoves, steps, config.takes, config.noise, config.seed, progress)
-    ranked = sorted((_result(number, take, trained, reference, config.raw) for number, take in enumerate(takes)),
-                    key=lambda result: result.rank)
+    results = []
+    for number, take in enumerate(takes):
+        results.append(_result(number, take, trained, reference, config.raw))
+        progress("settle", number + 1, len(takes))
+    ranked = sorted(results, key=lambda result: result.rank)
     best = ranked[0]
     _finished(best, trained, circumstances).save(out)
     files = [str(out), *_write_report(out, best, ranked, trained, circumstances, config)]
