@@ -18,7 +18,7 @@ _TRUNK = ("pelvis", "spine3", "neck")
 _DOWN, _CLEAR = 0.02, 0.15
 """A character has fallen when its trunk is this near the ground in m while the reference's is this far from it, …"""
 _SUNK = 0.5
-"""… or when its pelvis is lower than this share of the reference's height."""
+"""… or when its pelvis is lower than this share of the reference's height, or of its legs where the reference jumps."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def fallen(state: State, goal: State, character: Character) -> np.ndarray:
     trunk = [i for i, link in enumerate(character.links) if link.name in _TRUNK]
     body = replace(character, links=tuple(character.links[i] for i in trunk))
     now, then = (body.lowest(s.positions[:, trunk], s.rotations[:, trunk]).min(axis=1) for s in (state, goal))
-    return ((now < _DOWN) & (then > _CLEAR)) | (state.positions[:, 0, 2] < _SUNK * goal.positions[:, 0, 2])
+    legs = sum(float(np.linalg.norm(character.offsets[character.index(f"left_{end}")])) for end in ("knee", "ankle"))
+    height = np.minimum(goal.positions[:, 0, 2], legs)
+    return ((now < _DOWN) & (then > _CLEAR)) | (state.positions[:, 0, 2] < _SUNK * height)
 
 
 def motion_of(take: Take, reference: Reference, character: Character) -> Motion:

@@ -31,6 +31,7 @@ from sfv_core.imitate.robustness import borne, robustness
 from sfv_core.imitate.robustness_report import lines
 from sfv_core.imitate.rollout import simulate
 from sfv_core.imitate.settle import settle
+from sfv_core.imitate.take import fallen
 from sfv_core.options import read_settings
 from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, open_engine
 from sfv_core.progress import no_progress
@@ -426,3 +427,18 @@ def test_takes_that_would_fill_the_memory_are_refused(untrained: Path, tmp_path:
     replace(policy, motion=replace(policy.motion, loop=True)).save(tmp_path / "loop.pt")
     with pytest.raises(SfvError, match="too much for the memory"):
         simulate(tmp_path / "loop.pt", tmp_path / "t.npz", SimulateConfig(seconds=600.0, takes=1000), no_progress)
+
+
+def test_lying_is_a_fall_but_not_where_the_reference_lies_and_not_being_late_in_a_jump() -> None:
+    stand = falling(BODY, height=-float(state_of_lowest(BODY)))
+    lie = replace(stand, positions=stand.positions * [1, 1, 0] + [0, 0, 0.1])
+    jump = replace(stand, positions=stand.positions + [0, 0, 0.8])
+    assert fallen(lie, stand, BODY).all()
+    assert not fallen(lie, lie, BODY).any()
+    assert not fallen(stand, stand, BODY).any()
+    assert not fallen(stand, jump, BODY).any()
+
+
+def state_of_lowest(character: Character) -> float:
+    state = falling(character, height=0.0)
+    return float(character.lowest(state.positions, state.rotations).min())
