@@ -75,11 +75,30 @@ def make_reference(motion: Motion, character: Character) -> Reference:
     count = len(character.links)
     places, turns = (a[:, :count] for a in kinematics.world_poses(fine))
     centres = places + rotation.rotate(turns, character.centres)
-    before = np.maximum(np.arange(last + 1) - _HALF_WINDOW, 0)
-    after = np.minimum(np.arange(last + 1) + _HALF_WINDOW, last)
-    seconds = ((after - before) / PHYSICS_RATE)[:, None, None]
-    spins = rotation.to_rotvec(rotation.multiply(turns[after], rotation.inverse(turns[before]))) / seconds
-    state = State(places, turns, (centres[after] - centres[before]) / seconds, spins)
-    local, local_spins = local_motion(character, state)
     cycle = (places[-1, 0] - places[0, 0]) * np.array([1.0, 1.0, 0.0]) * motion.loop
+    before, after = (_neighbours(last, step, motion.loop) for step in (-_HALF_WINDOW, _HALF_WINDOW))
+    seconds = ((after.ticks - before.ticks) / PHYSICS_RATE)[:, None, None]
+    way = centres[after.rows] - centres[before.rows] + ((after.cycles - before.cycles)[:, None] * cycle)[:, None]
+    turned = rotation.multiply(turns[after.rows], rotation.inverse(turns[before.rows]))
+    state = State(places, turns, way / seconds, rotation.to_rotvec(turned) / seconds)
+    local, local_spins = local_motion(character, state)
     return Reference(motion, state, local, local_spins, character.to_coordinates(local), cycle)
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """Moments near those of the table, each of shape (K + 1,)."""
+
+    ticks: np.ndarray
+    rows: np.ndarray
+    cycles: np.ndarray
+
+
+def _neighbours(last: int, step: int, loop: bool) -> _Neighbours:
+    """Return the moments `step` ticks after each of the table: in the next cycle, or no farther than a clip goes."""
+    ticks = np.arange(last + 1) + step
+    if not loop:
+        ticks = np.clip(ticks, 0, last)
+        return _Neighbours(ticks, ticks, np.zeros(last + 1, int))
+    cycles, rows = np.divmod(ticks, last)
+    return _Neighbours(ticks, rows, cycles)
