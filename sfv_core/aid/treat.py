@@ -10,6 +10,7 @@ import numpy as np
 
 from retarget.motion import Motion
 from sfv_core.aid import captured, forces, ground, jitter, outliers, speeds
+from sfv_core.aid.cycles import middle_cycle, three_cycles
 from sfv_core.aid.finding import Finding
 from sfv_core.aid.recording import Recording
 from sfv_core.character.character import Character
@@ -28,6 +29,8 @@ class Check:
     find: Callable[[Recording], list[Finding]]
     mend: Callable[[Recording, list[Finding]], Motion] | None = None
     """Returns the motion without it; None where nothing is safe."""
+    spreads: bool = False
+    """Whether it changes frames far around, so that a motion that loops is to be mended amid its repetitions."""
 
 
 _STALL = Check("stall", outliers.find_stalls, outliers.mend_stalls)
@@ -42,9 +45,9 @@ CAPTURED: tuple[Check, ...] = (
 CHECKS: tuple[Check, ...] = (
     _STALL, Check("outlier", outliers.find_outliers, outliers.mend_outliers), _JUMP,
     Check("jitter", jitter.find_jitter, jitter.mend_jitter),
-    Check("hovering", ground.find_hovering, ground.mend_hovering),
-    Check("skating", ground.find_skating, ground.mend_skating),
-    Check("sunk", ground.find_sunk, ground.mend_sunk),
+    Check("hovering", ground.find_hovering, ground.mend_hovering, spreads=True),
+    Check("skating", ground.find_skating, ground.mend_skating, spreads=True),
+    Check("sunk", ground.find_sunk, ground.mend_sunk, spreads=True),
     Check("speed", speeds.find_speeds),
     Check("support", forces.find_support),
     Check("strength", forces.find_weakness),
@@ -96,11 +99,20 @@ def treat(motion: Motion, character: Character, checks: tuple[Check, ...]
     for check in checks:
         findings = check.find(recording)
         if findings and check.mend:
-            recording = Recording(check.mend(recording, findings), character)
+            recording = Recording(_mended(check, recording, findings), character)
             left = check.find(recording)
             findings = [replace(finding, repaired=not any(map(finding.overlaps, left))) for finding in findings]
         found += findings
     return recording, tuple(found)
+
+
+def _mended(check: Check, recording: Recording, findings: list[Finding]) -> Motion:
+    """Return the motion without these findings."""
+    assert check.mend is not None
+    if not check.spreads or not recording.motion.loop or len(recording.motion) < 2:
+        return check.mend(recording, findings)
+    repeated = Recording(three_cycles(recording.motion), recording.character)
+    return middle_cycle(check.mend(repeated, check.find(repeated)), recording.motion)
 
 
 def _refuse(found: tuple[Finding, ...]) -> None:

@@ -14,6 +14,7 @@ from retarget import kinematics, rotation
 from retarget.files import read_motion
 from retarget.motion import Motion, Skeleton
 from sfv_core.aid import Finding, examine, first_aid, fit_with_aid
+from sfv_core.aid.cycles import middle_cycle, three_cycles
 from sfv_core.aid.dynamics import GRAVITY, find_effort
 from sfv_core.aid.jitter import jitter, mend_jitter
 from sfv_core.aid.recording import Recording
@@ -195,6 +196,24 @@ def test_a_foot_that_slides_is_held_and_its_knee_keeps_its_hinge(humanoid: Chara
         axis = np.array(humanoid.links[i].axis)
         np.testing.assert_allclose(turn, (turn @ axis)[:, None] * axis, atol=1e-9)
     assert furthest(mended, sliding) < 0.12
+
+
+def test_a_mended_cycle_still_leads_on_to_its_start(humanoid: Character) -> None:
+    motion = fitted("walk", humanoid)
+    assert motion.loop
+    up = np.interp(np.arange(len(motion)), [0, 4, 10, 34, 38], [-0.06, -0.06, 0.0, 0.0, -0.06])
+    mended, findings = first_aid(moved(motion, slice(None), up), humanoid)
+    assert mended.loop and "sunk" in kinds(findings)
+    np.testing.assert_allclose(mended.root_pos[0, 2], mended.root_pos[-1, 2], atol=2e-3)
+    np.testing.assert_allclose(mended.root_pos[[0, -1], 2], motion.root_pos[[0, -1], 2], atol=0.03)
+
+
+def test_three_cycles_repeat_a_motion_and_their_middle_is_it(humanoid: Character) -> None:
+    motion = fitted("walk", humanoid)
+    thrice = three_cycles(motion)
+    middle = middle_cycle(thrice, motion)
+    assert furthest(middle, motion) < 1e-9 and middle.loop and len(thrice) == 3 * (len(motion) - 1) + 1
+    assert np.abs(np.diff(thrice.root_pos, axis=0)).max() < 0.07
 
 
 def test_walking_on_the_spot_is_reported_and_not_mended(humanoid: Character) -> None:
