@@ -94,7 +94,7 @@ class PreviewConfig:
     samples: Annotated[int, Range(128, 65_536)] = 128
     """Characters that search side by side; more find a way through harder motions, and take longer."""
     passes: Annotated[int, Range(1, 1000)] = 8
-    """Largest number of passes through each two seconds; fewer are made where the motion is followed closely."""
+    """Largest number of passes through each three seconds; fewer are made where the motion is followed closely."""
     loop: Literal["auto", "yes", "no"] = "auto"
     """Whether the motion repeats, as in training: auto leaves it as it is; yes takes its best cycle; no performs it
     once."""

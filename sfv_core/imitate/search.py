@@ -1,7 +1,8 @@
 """Find targets with which a simulated character goes through a reference, part by part, without learning a policy.
 
-Each part of two seconds is searched in several passes (explore.py); between them the models of the physics get better.
-What comes after the part is looked at too, then forgotten, so that no part ends in a pose that leads nowhere.
+Each part of up to three seconds is searched in several passes (explore.py); between them the models of the physics get better.
+What comes after the part is looked at too, then forgotten, so that no part ends in a pose that leads nowhere; where a
+motion loops, its last part too.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE, SUBSTEPS
 from sfv_core.physics.engine import Engine, State
 
-PART, BEYOND = 2 * CONTROL_RATE, CONTROL_RATE // 2
-"""Control steps of a part, and of what is looked at after it."""
+PART, BEYOND = 3 * CONTROL_RATE, CONTROL_RATE // 2
+"""Largest number of control steps of a part, and of what is looked at after it."""
 _NOISE, _CALMER = 0.1, 0.85
 """Spread of the offsets in rad in the first pass, and its factor from one pass to the next."""
 _DOUBT = 20.0
@@ -111,12 +112,13 @@ def search(engine: Engine, reference: Reference, steps: int, effort: Effort, gen
     states, offsets = [goals(reference, character, np.zeros(1, int)).state], []
     passes, done, ended_by = 0, 0, "end"
     while done < steps:
-        stop = steps if steps - done <= PART + BEYOND else done + PART
+        stop = done + round((steps - done) / -(-(steps - done) // PART))
+        end = stop + BEYOND if reference.loop else min(stop + BEYOND, steps)
         limit = effort.seconds * stop / steps - (time.monotonic() - began)
         if time.monotonic() - began > effort.seconds:
             ended_by = "limit"
             break
-        part = _Part(done, stop, min(stop + BEYOND, steps) if stop < steps else steps)
+        part = _Part(done, stop, end)
         best, made = _search_part(known, part, states[-1][-1:], effort, limit, tell)
         passes += made
         kept = min(stop - done, len(best.offsets))
