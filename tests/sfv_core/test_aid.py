@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -348,6 +351,21 @@ def test_a_check_writes_findings_motion_and_picture(tmp_path: Path) -> None:
     assert (tmp_path / "findings.png").read_bytes().startswith(b"\x89PNG")
     said = lines(report)
     assert said[-1] == "It can be learnt." and any("mended: The whole body leaves its path" in line for line in said)
+
+
+def test_the_command_says_what_it_found_and_writes_nothing_unasked(tmp_path: Path) -> None:
+    moved(load_clip("walk", 30.0), slice(20, None), 3.0, axis=0).save(tmp_path / "jump.npz")
+    root = Path(__file__).resolve().parents[2]
+    for arguments in ([], ["--json"]):
+        done = subprocess.run([sys.executable, "-m", "sfv_core", "check", str(tmp_path / "jump.npz"), *arguments],
+                              capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, check=True,
+                              env={**os.environ, "PYTHONPATH": str(root)})
+        if arguments:
+            assert "frames 19 and 20" in json.loads(done.stdout)["refused"]
+        else:
+            assert "remains: Between frames 19 and 20 the whole body jumps 3 m" in done.stdout
+            assert "It cannot be learnt" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["jump.npz"]
 
 
 def bad_motions() -> dict[str, Motion]:
