@@ -18,8 +18,8 @@ from sfv_core.jobs import Job
 from sfv_core.terminal import duration_text, progress_text
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("capture", "loop", "character", "train", "simulate", "robustness", "retarget", "bake", "run", "serve",
-            "jobs", "demo")
+COMMANDS = ("capture", "loop", "character", "train", "preview", "simulate", "robustness", "retarget", "bake", "run",
+            "serve", "jobs", "demo")
 
 
 def sfv(*arguments, **environment):
@@ -89,6 +89,9 @@ def bad(tmp_path):
     ("capture . -o out", "folder"),
     ("capture text.mp4 -o text.npz", "text.npz' is a file"),
     ("train missing.npz -o out", "missing.npz"),
+    ("preview missing.npz -o out/take.npz", "missing.npz"),
+    ("preview text.npz -o out/take.npz", "text.npz"),
+    ("preview text.npz -o take.bvh", ".npz"),
     ("simulate missing -o out/rollout.npz", "missing"),
     ("simulate missing -o .", "folder"),
     ("simulate text.npz -o out/take.npz --push N=5", "lacks t and dir"),
