@@ -172,7 +172,7 @@ class SimulateConfig:
 class RobustnessConfig:
     """How a policy is tried out."""
 
-    starts: Annotated[int, Range(1, 25)] = 8
+    starts: Annotated[int, Range(1, 1024)] = 8
     """Moments of the motion, evenly spread, from which each trial is made."""
     seconds: Annotated[float, Range(0.2, 60)] = 3.0
     """How long the character must stay up, in s: after a push, or under changed conditions; then it must be back in the

@@ -23,6 +23,8 @@ PARTS = {"chest": "spine3", "torso": "spine3", "trunk": "spine3", "back": "spine
          "hips": "pelvis", "head": "neck", "neck": "neck", "thigh": "hip", "shin": "knee", "calf": "knee",
          "foot": "ankle", "upper arm": "shoulder", "forearm": "elbow", "hand": "elbow", "wrist": "elbow"}
 """Links by what people call them; those of limbs without their side. Hands are stiff ends of the forearms."""
+MOST_WORLDS = {"pybullet": 32, "mujoco": 1024}
+"""Worlds at a time by engine: one of PyBullet's takes 36 MB."""
 _AXES = {"uphill": 0.0, "downhill": np.pi, "left": -np.pi / 2, "right": np.pi / 2}
 """Where uphill is, in rad about the vertical from the way that the motion goes."""
 

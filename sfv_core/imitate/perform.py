@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from retarget import kinematics
 from retarget.motion import Skeleton
 from sfv_core.character.character import Character
 from sfv_core.errors import SfvError
-from sfv_core.imitate.circumstances import Circumstances
+from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances
 from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.policy import Policy, one_thread
@@ -27,30 +30,46 @@ _SLOW = 0.25
 
 
 def perform(policy: Policy, reference: Reference, circumstances: Circumstances, shoves: tuple[Shove, ...], steps: int,
-            worlds: int, noise: float, seed: int, progress: Progress) -> list[Take]:
-    """Act for `steps` control steps from the motion's first moment; the first world has no noise."""
-    generator = np.random.default_rng(seed)
-    scale = noise * np.minimum(np.arange(worlds), 1.0)[:, None]
+            count: int, noise: float, seed: int, progress: Progress) -> list[Take]:
+    """Act for `steps` control steps from the motion's first moment, `count` times; the first time without noise."""
+    takes: list[Take] = []
+    most = MOST_WORLDS.get(circumstances.engine, 1)
+    while len(takes) < count:
+        done, worlds = len(takes), min(count - len(takes), most)
+        scale = noise * (np.arange(done, done + worlds) > 0)[:, None]
+        some = tuple(replace(shove, force=shove.force[done:done + worlds]) for shove in shoves)
 
+        def tell(stage: str, step: float, total: float, done: int = done, worlds: int = worlds) -> None:
+            progress(stage, done * total + worlds * step, count * total)
+
+        takes += _batch(policy, reference, circumstances, some, steps, scale, np.random.default_rng([seed, done]), tell)
+    return takes
+
+
+def _batch(policy: Policy, reference: Reference, circumstances: Circumstances, shoves: tuple[Shove, ...], steps: int,
+           scale: np.ndarray, generator: np.random.Generator, progress: Callable[[str, float, float], None]
+           ) -> list[Take]:
+    """Act in N worlds side by side; scale: (N, 1) of the noise."""
     def unsettle(state: State) -> State:
         return _unsettled(state, policy.character, _POSE * scale, generator)
 
-    engine = circumstances.open(policy.character, worlds, shoves, noting=True)
+    engine = circumstances.open(policy.character, len(scale), shoves, noting=True)
     try:
         with one_thread():
-            environment = environment_for(policy, engine, reference, seed)
+            environment = environment_for(policy, engine, reference)
             engine.unsettle = unsettle
-            environment.reset(np.arange(worlds), fixed)
+            environment.reset(np.arange(len(scale)), fixed)
             engine.begin()
             rewards = _act(environment, engine, policy, steps, scale, generator, progress)
     finally:
         engine.close()
-    return [take_of(world, engine.notes, rewards[:, world], 0, reference, policy.character) for world in range(worlds)]
+    return [take_of(world, engine.notes, rewards[:, world], 0, reference, policy.character)
+            for world in range(len(scale))]
 
 
-def environment_for(policy: Policy, engine: Engine, reference: Reference, seed: int = 0) -> Environment:
+def environment_for(policy: Policy, engine: Engine, reference: Reference) -> Environment:
     """Make the environment that a policy learnt in. Raise SfvError if it is another character's."""
-    environment = Environment(engine, reference, np.random.default_rng(seed), policy.rules)
+    environment = Environment(engine, reference, np.random.default_rng(0), policy.rules)
     needs = (environment.observe().shape[1], policy.character.coordinates)
     has = (len(policy.normaliser.mean), len(policy.network.log_spread))
     if needs != has:
@@ -61,7 +80,7 @@ def environment_for(policy: Policy, engine: Engine, reference: Reference, seed: 
 
 
 def _act(environment: Environment, engine: Disturbed, policy: Policy, steps: int, scale: np.ndarray,
-         generator: np.random.Generator, progress: Progress) -> np.ndarray:
+         generator: np.random.Generator, progress: Callable[[str, float, float], None]) -> np.ndarray:
     """Act with slow noise of the scale (N, 1); return the rewards (steps, N), 0 once an episode would have failed."""
     rewards, failed, drift = np.zeros((steps, engine.worlds)), np.zeros(engine.worlds, bool), np.zeros((1, 1))
     keep = np.exp(-1 / (_SLOW * CONTROL_RATE))

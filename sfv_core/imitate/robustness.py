@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from sfv_core.config import RobustnessConfig
-from sfv_core.imitate.circumstances import Circumstances, link_of
-from sfv_core.imitate.disturbed import Shove
+from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances, link_of
+from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.robustness_picture import draw_robustness
@@ -74,7 +74,7 @@ def pushes_borne(policy: Policy, reference: Reference, usual: Circumstances, lin
                  clock: Clock) -> tuple[Strength, ...]:
     """Try forces from all sides at once, first coarsely, then between the last one borne and the next."""
     starts = np.tile(moments(reference, config.starts), len(SIDES) * LEVELS)
-    worlds = usual.open(policy.character, len(starts))
+    worlds = usual.open(policy.character, min(len(starts), MOST_WORLDS.get(usual.engine, 1)))
     first = round(LEAD_IN * PHYSICS_RATE)
     stop = first + max(round(config.duration * PHYSICS_RATE), 1)
     tried: dict[str, dict[float, float]] = {side: {} for side in SIDES}
@@ -83,8 +83,8 @@ def pushes_borne(policy: Policy, reference: Reference, usual: Circumstances, lin
         for _ in range(ROUNDS):
             forces = {side: borne(tried[side]) + step * np.arange(1, LEVELS + 1) for side in SIDES}
             way = np.stack([np.outer(forces[side], DIRECTIONS[side]) for side in SIDES]).reshape(-1, 3)
-            worlds.shoves = (Shove(link, first, stop, np.repeat(way, config.starts, axis=0)),)
-            up = survive(policy, reference, worlds, starts, LEAD_IN + config.duration + config.seconds, clock.tick)
+            push = Shove(link, first, stop, np.repeat(way, config.starts, axis=0))
+            up = _batches(policy, reference, worlds, push, starts, config, clock)
             shares = up.reshape(len(SIDES), LEVELS, config.starts).mean(axis=2)
             for side, row in zip(SIDES, shares, strict=True):
                 tried[side].update(zip(forces[side].tolist(), row.tolist(), strict=True))
@@ -93,6 +93,18 @@ def pushes_borne(policy: Policy, reference: Reference, usual: Circumstances, lin
     finally:
         worlds.close()
     return tuple(Strength(side, borne(tried[side]), tuple(sorted(tried[side].items()))) for side in SIDES)
+
+
+def _batches(policy: Policy, reference: Reference, worlds: Disturbed, push: Shove, starts: np.ndarray,
+             config: RobustnessConfig, clock: Clock) -> np.ndarray:
+    """Push N characters in as many batches as the worlds need; tell which of them bear it, bool (N,)."""
+    up = np.zeros(len(starts), bool)
+    for first in range(0, len(starts), worlds.worlds):
+        rows = (first + np.arange(worlds.worlds)) % len(starts)
+        worlds.shoves = (replace(push, force=push.force[rows]),)
+        seconds = LEAD_IN + config.duration + config.seconds
+        up[rows] = survive(policy, reference, worlds, starts[rows], seconds, clock.tick)
+    return up
 
 
 def borne(tried: dict[float, float]) -> float:

@@ -19,7 +19,7 @@ from sfv_core.character.fit import fit
 from sfv_core.cli import parser
 from sfv_core.config import JobConfig, RobustnessConfig, SimulateConfig
 from sfv_core.errors import Cancelled, SfvError
-from sfv_core.imitate.circumstances import Circumstances, changed, circumstances_of, link_of, shoves_of
+from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances, changed, circumstances_of, link_of, shoves_of
 from sfv_core.imitate.disturbed import STRIDE, Disturbed, Shove, torques
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.figures import jitter, sole_corners, state_of
@@ -442,3 +442,23 @@ def test_lying_is_a_fall_but_not_where_the_reference_lies_and_not_being_late_in_
 def state_of_lowest(character: Character) -> float:
     state = falling(character, height=0.0)
     return float(character.lowest(state.positions, state.rotations).min())
+
+
+def test_takes_do_not_depend_on_how_many_worlds_there_are_at_a_time(untrained: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy.load(untrained)
+    reference = make_reference(policy.motion, policy.character)
+    heard: list[tuple[float, float]] = []
+
+    def hear(stage: str, done: float, total: float, **numbers: float) -> None:
+        heard.append((done, total))
+
+    monkeypatch.setitem(MOST_WORLDS, "pybullet", 2)
+    shoves = (Shove(0, 0, 8, np.zeros((3, 3))),)
+    takes = perform(policy, reference, Circumstances("pybullet"), shoves, 4, 3, 0.1, 0, hear)
+    alone = perform(policy, reference, Circumstances("pybullet"), (), 4, 1, 0.1, 0, no_progress)
+    assert len(takes) == 3
+    assert takes[0].state.positions == pytest.approx(alone[0].state.positions, abs=1e-6)
+    assert np.abs(takes[1].state.positions - takes[2].state.positions).max() > 1e-3
+    assert heard[-1] == (12, 12)
+    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
