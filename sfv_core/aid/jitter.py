@@ -27,6 +27,7 @@ _CUTOFF = 6.0
 """Frequency in Hz above which trembling is taken out; people's own motion lies below it but for impacts and kicks."""
 _SURE = 2.0
 """Standard deviations of the noise beyond which a difference from the smooth motion is motion."""
+_PASSES = 3
 _MEDIAN = 2.366 / 3
 """Median of the mean square of three normal numbers."""
 
@@ -56,7 +57,19 @@ def find_jitter(recording: Recording) -> list[Finding]:
 
 
 def mend_jitter(recording: Recording, findings: list[Finding]) -> Motion:
-    """Smooth trembling spans; what differs from the smooth motion by more than the noise stays as it is."""
+    """Smooth trembling spans, again where noise remains; what differs from the smooth motion by more stays as it is."""
+    motion = recording.motion
+    for _ in range(_PASSES):
+        motion = _smoothed(recording, findings)
+        recording = Recording(motion, recording.character)
+        findings = find_jitter(recording)
+        if not findings:
+            break
+    return motion
+
+
+def _smoothed(recording: Recording, findings: list[Finding]) -> Motion:
+    """Take trembling out once."""
     motion = recording.motion
     turns, place = _noises(recording)
     fade = _fade(findings, len(motion), motion.fps)

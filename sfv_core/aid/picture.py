@@ -41,14 +41,14 @@ def draw_examination(before: Recording, after: Recording, findings: tuple[Findin
 
 def _heights(axes: Any, before: Recording, after: Recording, time: np.ndarray) -> None:
     """Show how high the hips and the lowest point are."""
-    axes.plot(time, before.motion.root_pos[:, 2], color=_BEFORE, label="hips as captured")
+    if _changed(before, after):
+        axes.plot(time, before.motion.root_pos[:, 2], color=_BEFORE, label="hips as captured")
+        axes.plot(time, before.lowest.min(axis=1), color=_BEFORE, linestyle="--", label="lowest point as captured")
     axes.plot(time, after.motion.root_pos[:, 2], color="#1864ab", label="hips")
-    axes.plot(time, before.lowest.min(axis=1), color=_BEFORE, linestyle="--", label="lowest point as captured")
-    lowest = after.lowest.min(axis=1)
-    axes.plot(time, lowest, color="#e67700", label="lowest point")
+    axes.plot(time, after.lowest.min(axis=1), color="#e67700", label="lowest point")
     axes.axhspan(min(-0.15, before.lowest.min() - 0.05), 0.0, color=_GROUND, alpha=0.25, linewidth=0)
     axes.set(ylabel="height, m", ylim=(min(-0.1, before.lowest.min() - 0.03), None))
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="center right")
+    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.98))
 
 
 def _feet(axes: Any, recording: Recording) -> None:
@@ -68,8 +68,8 @@ def _speeds(axes: Any, before: Recording, after: Recording, time: np.ndarray) ->
         return
     middle = 0.5 * (time[1:] + time[:-1])
     axes.plot(middle, np.linalg.norm(after.velocity, axis=1), color="#1864ab", label="hips")
-    drawn = ((before, _BEFORE, "standing feet as captured"), (after, "#e67700", "standing feet"))
-    for recording, color, label in drawn:
+    drawn = [(before, _BEFORE, "standing feet as captured"), (after, "#e67700", "standing feet")]
+    for recording, color, label in drawn if _changed(before, after) else drawn[1:]:
         both = recording.carries[1:] & recording.carries[:-1]
         step = np.linalg.norm(np.diff(recording.soles[..., :2], axis=0), axis=-1) * recording.motion.fps
         slide = np.where(both, step, np.nan).reshape(len(middle), -1)
@@ -103,11 +103,20 @@ def _strength(axes: Any, figure: Any, recording: Recording) -> None:
     figure.colorbar(image, ax=axes, label="torque, share of strength", pad=0.01, extend="max")
 
 
+def _changed(before: Recording, after: Recording) -> bool:
+    """Tell whether first aid changed the motion."""
+    same = [np.array_equal(getattr(before.motion, name), getattr(after.motion, name))
+            for name in ("root_pos", "rotations")]
+    return not all(same)
+
+
 def _findings(axes: Any, kinds: list[str], findings: tuple[Finding, ...], fps: float) -> None:
     """Show when something was found: green where it was mended, red where it remains."""
     for finding in findings:
         first, last = finding.frames
         axes.broken_barh([((first - 0.5) / fps, (last - first + 1) / fps)], (kinds.index(finding.kind) - 0.35, 0.7),
                          color=_MENDED if finding.repaired else _OPEN)
+    if not findings:
+        axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", va="center", color=_MENDED)
     axes.set_yticks(range(len(kinds)), kinds, fontsize=8)
     axes.set(ylabel="found", ylim=(len(kinds) - 0.5, -0.5) if kinds else (0, 1))

@@ -101,6 +101,15 @@ def test_a_body_that_leaves_its_path_is_put_back_before_it_is_fitted_to_the_grou
     assert ("outlier", (20, 21), True) in [(f.kind, f.frames, f.repaired) for f in findings]
 
 
+def test_a_first_frame_in_the_rest_pose_is_replaced(humanoid: Character) -> None:
+    motion = fitted("kick", humanoid)
+    rotations = motion.rotations.copy()
+    rotations[0] = rotation.IDENTITY
+    mended, findings = first_aid(replace(motion, rotations=rotations), humanoid)
+    assert {f.frames for f in findings if f.kind == "outlier" and f.repaired} == {(0, 0)}
+    assert rotation.angle(mended.rotations[0], motion.rotations[0]).max() < np.radians(60)
+
+
 def test_lost_frames_are_filled_in(humanoid: Character) -> None:
     motion = fitted("run", humanoid)
     rows = np.arange(len(motion))
