@@ -48,7 +48,7 @@ def _heights(axes: Any, before: Recording, after: Recording, time: np.ndarray) -
     axes.plot(time, after.lowest.min(axis=1), color="#e67700", label="lowest point")
     axes.axhspan(min(-0.15, before.lowest.min() - 0.05), 0.0, color=_GROUND, alpha=0.25, linewidth=0)
     axes.set(ylabel="height, m", ylim=(min(-0.1, before.lowest.min() - 0.03), None))
-    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.98))
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="best")
 
 
 def _feet(axes: Any, recording: Recording) -> None:
