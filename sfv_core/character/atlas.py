@@ -18,7 +18,8 @@ MASS, HEIGHT = 169.5, 1.82
 _THIGH, _SHIN, _ARM = 0.440, 0.422, 0.306
 """Lengths in m as in the robot's file; upper arm and forearm are equally long."""
 _BACK, _NECK, _SHOULDER, _HIP = (0.0, 0.0125, 0.212), (0.0, -0.2546, 0.6215), (0.3356, -0.1406, 0.2326), 0.1115
-_FOOT, _FOOT_CENTRE = (0.263, 0.050, 0.134), (0.041, -0.0491)
+_FOOT, _FOOT_CENTRE = (0.227, 0.050, 0.134), (0.023, -0.0491)
+"""The larger of the robot's two boxes; with the narrow toe before it, people's clips scuff along the ground."""
 _HEAD_RADIUS, _HEAD_UP = 0.07, 0.0277
 _ROBOT_HEIGHT = _FOOT[1] / 2 - _FOOT_CENTRE[1] + _SHIN + _THIGH + _BACK[2] + _NECK[2] + _HEAD_UP + _HEAD_RADIUS
 _ROBOT_MASS = 182.4148
