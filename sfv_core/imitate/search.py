@@ -1,8 +1,8 @@
 """Find targets with which a simulated character goes through a reference, part by part, without learning a policy.
 
-Each part of up to three seconds is searched in several passes (explore.py); between them the models of the physics get better.
-What comes after the part is looked at too, then forgotten, so that no part ends in a pose that leads nowhere; where a
-motion loops, its last part too.
+Each part of up to three seconds is searched in several passes (explore.py); between them the models of the physics get
+better. What comes after the part is looked at too, then forgotten, so that no part ends in a pose that leads nowhere;
+where a motion loops, that goes for its last part as well.
 """
 
 from __future__ import annotations
@@ -153,15 +153,15 @@ def _search_part(known: _Known, part: _Part, state: State, effort: Effort, limit
         work += 1
         tell(part.start + share * min(work, (effort.passes + 1) * len(steps)), near)
 
-    models, best, passes = known.of(steps, step_done), None, 0
+    models, best, seen, passes = known.of(steps, step_done), None, [], 0
     for number in range(effort.passes):
+        models = learn(engine.character, models, seen, _DOUBT)
         feedback = regulate(engine.character, models)
         attempt, seen = explore(engine, reference, (part.start * SUBSTEPS, state), feedback, best,
                                 _NOISE * _CALMER**number, known.generator, step_done)
         best = attempt if best is None or attempt.better_than(best) else best
         passes = number + 1
         near = float(distances(reference, engine, part.start, best.states).mean())
-        models = learn(engine.character, models, seen, _DOUBT)
         work = (number + 2) * len(steps)
         if (len(best.offsets) == len(steps) and near < effort.near) or time.monotonic() - began > limit:
             break
