@@ -77,8 +77,9 @@ def _world_rotations(character: Character, sources: Sources, deltas: np.ndarray)
             upper, lower, last = (names.index(f"{side}_{joint}") for joint in (top, middle, end))
             ends = [sources.places[sources.body[f"{side}_{joint}"]] for joint in (end, top)]
             aligned = rotation.between(character.skeleton.offsets[lower], ends[0] - ends[1])
-            turns = (rotation.multiply(deltas[:, sources.body[f"{side}_{joint}"]], aligned) for joint in (top, middle))
-            world[:, upper], world[:, lower] = _limb(*turns, character.skeleton.offsets[lower],
+            turn, lower_turn = (rotation.multiply(deltas[:, sources.body[f"{side}_{joint}"]], aligned)
+                                for joint in (top, middle))
+            world[:, upper], world[:, lower] = _limb(turn, lower_turn, character.skeleton.offsets[lower],
                                                      np.array(character.links[lower].axis))
             if end == "wrist":
                 world[:, last] = rotation.multiply(world[:, last], aligned)
