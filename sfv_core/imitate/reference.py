@@ -76,29 +76,27 @@ def make_reference(motion: Motion, character: Character) -> Reference:
     places, turns = (a[:, :count] for a in kinematics.world_poses(fine))
     centres = places + rotation.rotate(turns, character.centres)
     cycle = (places[-1, 0] - places[0, 0]) * np.array([1.0, 1.0, 0.0]) * motion.loop
-    before, after = (_neighbours(last, step, motion.loop) for step in (-_HALF_WINDOW, _HALF_WINDOW))
-    seconds = ((after.ticks - before.ticks) / PHYSICS_RATE)[:, None, None]
-    way = centres[after.rows] - centres[before.rows] + ((after.cycles - before.cycles)[:, None] * cycle)[:, None]
-    turned = rotation.multiply(turns[after.rows], rotation.inverse(turns[before.rows]))
-    state = State(places, turns, way / seconds, rotation.to_rotvec(turned) / seconds)
+    state = State(places, turns, *_motion(centres, turns, motion.loop))
     local, local_spins = local_motion(character, state)
     return Reference(motion, state, local, local_spins, character.to_coordinates(local), cycle)
 
 
-@dataclass(frozen=True)
-class _Neighbours:
-    """Moments near those of the table, each of shape (K + 1,)."""
+def _motion(centres: np.ndarray, turns: np.ndarray, loop: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return velocities and spins (K + 1, L, 3) over the half windows to either side.
 
-    ticks: np.ndarray
-    rows: np.ndarray
-    cycles: np.ndarray
-
-
-def _neighbours(last: int, step: int, loop: bool) -> _Neighbours:
-    """Return the moments `step` ticks after each of the table: in the next cycle, or no farther than a clip goes."""
-    ticks = np.arange(last + 1) + step
-    if not loop:
-        ticks = np.clip(ticks, 0, last)
-        return _Neighbours(ticks, ticks, np.zeros(last + 1, int))
-    cycles, rows = np.divmod(ticks, last)
-    return _Neighbours(ticks, rows, cycles)
+    Those of a cycle go on across its seam as its other end moves; that its ends do not quite meet is no motion.
+    """
+    last, h = len(centres) - 1, _HALF_WINDOW
+    ticks = np.arange(last + 1)
+    before, after = np.maximum(ticks - h, 0), np.minimum(ticks + h, last)
+    if loop:
+        tail, head = slice(last - h, last), slice(1, h + 1)
+        into = rotation.multiply(rotation.inverse(turns[last]), turns[0])
+        out = rotation.multiply(rotation.inverse(turns[0]), turns[last])
+        centres = np.concatenate([centres[tail] - centres[last] + centres[0], centres,
+                                  centres[head] - centres[0] + centres[last]])
+        turns = np.concatenate([rotation.multiply(turns[tail], into), turns, rotation.multiply(turns[head], out)])
+        before, after = ticks, ticks + 2 * h
+    seconds = ((after - before) / PHYSICS_RATE)[:, None, None]
+    turned = rotation.multiply(turns[after], rotation.inverse(turns[before]))
+    return (centres[after] - centres[before]) / seconds, rotation.to_rotvec(turned) / seconds
