@@ -9,8 +9,11 @@ import numpy as np
 
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.group import Group
+from sfv_core.imitate.policy import Policy, one_thread
+from sfv_core.imitate.reference import make_reference
 from sfv_core.imitate.rules import EPISODE
 from sfv_core.imitate.start import anywhere, beginning
+from sfv_core.physics.engine import open_engine
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,20 @@ def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], 
         tick()
     environment.reset(worlds)
     return Evaluation(*(float(v) for v in group.sum([reward, float(steps), possible])))
+
+
+def judge(policy: Policy, episodes: int, engine: str | None = None, seed: int = 0) -> Evaluation:
+    """Measure a trained policy on new episodes, in the engine it learnt in or in another one.
+
+    Without a training around it, this process uses one thread.
+    """
+    reference = make_reference(policy.motion, policy.character)
+    worlds = open_engine(engine or policy.engine, policy.character, min(episodes, 64))
+    try:
+        with one_thread():
+            parts = [evaluate(Environment(worlds, reference, np.random.default_rng([seed, part]), policy.rules),
+                              policy.act, worlds.worlds, Group(0, 1, 0), lambda: None)
+                     for part in range(-(-episodes // worlds.worlds))]
+    finally:
+        worlds.close()
+    return sum(parts[1:], parts[0])

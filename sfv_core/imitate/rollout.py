@@ -133,7 +133,8 @@ def _ranking(ranked: list[Result]) -> dict[str, Any]:
     """Return a row for each take, the best first; nothing where there is but one."""
     if len(ranked) == 1:
         return {}
-    return {"takes": [{"rank": rank, "take": result.number, "fell_s": result.take.fell, "nr": result.take.nr,
+    return {"takes": [{"rank": rank, "take": result.number, "fell_s": result.take.fell,
+                       "lost_s": result.take.lost, "nr": result.take.nr,
                        "quality": quality(result.figures), **asdict(result.figures)}
                       for rank, result in enumerate(ranked, start=1)]}
 
