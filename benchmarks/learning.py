@@ -1,8 +1,8 @@
 """Trainings whose results are kept: `python -m benchmarks.physics --run NAME` makes one anew, see `RUNS`.
 
 Each result is a row in benchmarks/results/NAME.json with the seed, the commit, the machine and the date, under the name
-of what was learnt; a run replaces its own rows and leaves the others. Returns are judged on 256 episodes of 20 s from random
-phases without noise (or whole clips where they end), not on those that chose the policy.
+of what was learnt; a run replaces its own rows and leaves the others. Returns are judged on 256 episodes of 20 s from
+random phases without noise (or whole clips where they end), not on those that chose the policy.
 """
 
 from __future__ import annotations

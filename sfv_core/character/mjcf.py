@@ -17,7 +17,7 @@ from sfv_core.character.character import Character, Link, Shape
 ARMATURE = 2e-3
 """Inertia of the motors about their joints as a share of the damping, in kg·m² per N·m·s/rad: 0.1 at hips and knees.
 With less, a motor at its limit throws a light limb past its target within a step; with more, it starts late. At this
-value joints follow PyBullet's stable PD within 0.013 rad after steps of their target by 0.2 and 0.5 rad (test_parity)."""
+value joints follow PyBullet's stable PD within 0.013 rad after steps of their target by 0.2 and 0.5 rad."""
 
 
 def mjcf(character: Character, friction: float = 0.9, rate: float = 240.0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfv_core.character.character import Character
+from sfv_core.imitate.feedforward import asked_for
 from sfv_core.imitate.observation import View, heading, observe
 from sfv_core.imitate.posture import Posture, posture
 from sfv_core.imitate.reference import Reference
@@ -53,6 +54,9 @@ class Environment:
         self.limit = EPISODE
         """Longest episode in control steps; a learner sets it to rules.horizon(samples)."""
         self._middle = middle(self.character)
+        self._targets = reference.coordinates
+        if self.rules.feedforward and self.rules.action == "residual":
+            self._targets = asked_for(reference, self.character)
         self._touches = Touch(self.character, ~allowed(reference, self.character))
         self.broken = 0
         """Worlds that had to be started anew because the physics gave values that are not numbers."""
@@ -118,9 +122,9 @@ class Environment:
         return self._middle if self.rules.action == "absolute" else self._ahead()
 
     def _ahead(self) -> np.ndarray:
-        """Return the joint coordinates of the reference when the next action ends, (N, C)."""
+        """Return the joint coordinates that the reference asks for when the next action ends, (N, C)."""
         rows, _ = self.reference.lookup(self._ticks + self.rules.lead)
-        return self.reference.coordinates[rows]
+        return self._targets[rows]
 
     def _look(self, moved: np.ndarray | None = None) -> None:
         """Take in the state and the reference at this moment; `moved` are the worlds (K,) that made a step to it."""

@@ -41,6 +41,8 @@ class Rules:
     """Whether an action of 0 asks for the reference or for the middle of the joints' ranges, the straight limb."""
     action_scale: float = ACTION_SCALE
     """How far in rad an action of 1 moves a joint's target."""
+    feedforward: bool = True
+    """Whether a residual action of 0 asks for what would perform the reference undisturbed, or for the reference."""
     lead: int = LEAD
     """Ticks of 1/240 s by which the target of a residual action is ahead of the moment."""
     terminate: Literal["deviation", "contact", "both"] = "deviation"
