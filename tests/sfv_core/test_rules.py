@@ -16,6 +16,7 @@ from sfv_core.character.fit import fit
 from sfv_core.imitate import observation
 from sfv_core.imitate import reward as rewards
 from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.feedforward import asked_for
 from sfv_core.imitate.posture import centre_of_mass, posture
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.rules import EPISODE, PAPER, SUBSTEPS, Rules, Touch, allowed
@@ -123,7 +124,8 @@ def test_without_rules_an_environment_is_the_one_that_learns_fastest() -> None:
         a, b = first.step(actions), second.step(actions)
         assert np.array_equal(a.rewards, b.rewards)
         assert np.array_equal(first.observe(), second.observe())
-    assert asked[0] == pytest.approx(first.reference.coordinates[rows % first.reference.last] + 0.5 * actions)
+    targets = asked_for(first.reference, first.character)
+    assert asked[0] == pytest.approx(targets[rows % first.reference.last] + 0.5 * actions)
     terms = [weight * term(first.now, first.goal, first.character) for _, weight, term in rewards.REWARDS["code"]]
     assert a.rewards == pytest.approx(np.sum(terms, 0))
     assert first.limit == EPISODE == 600
@@ -143,13 +145,35 @@ def test_an_absolute_action_of_zero_asks_for_straight_limbs_and_hinges_halfway()
 
 @pytest.mark.parametrize("lead", [0, 8, 24])
 def test_a_residual_action_of_zero_asks_for_the_reference_ahead(lead: int) -> None:
-    environment = environment_of("walk", 1, Rules(lead=lead))
+    environment = environment_of("walk", 1, Rules(lead=lead, feedforward=False))
     environment.reset(np.array([0]), fixed)
     asked = []
     step = environment.engine.step
     environment.engine.step = lambda targets, *rest: (asked.append(targets), step(targets, *rest))  # type: ignore
     environment.step(np.zeros((1, environment.character.coordinates)))
     assert asked[0][0] == pytest.approx(environment.reference.coordinates[lead])
+
+
+def test_what_motors_are_asked_for_performs_a_walk_for_longer_than_the_walk_itself() -> None:
+    lasted = []
+    for feedforward in (False, True):
+        environment = environment_of("walk", 32, Rules(feedforward=feedforward))
+        running, steps = np.ones(32, bool), 0
+        for _ in range(60):
+            running &= ~environment.step(np.zeros((32, environment.character.coordinates))).ended
+            steps += running.sum()
+        lasted.append(steps / 32)
+    assert lasted[1] > 1.2 * lasted[0]
+
+
+def test_what_motors_are_asked_for_is_within_their_strength() -> None:
+    environment = environment_of("walk", 1)
+    reference, character = environment.reference, environment.character
+    targets = asked_for(reference, character)
+    motors = character.coordinates
+    assert targets.shape == (reference.last + 1, motors) and np.isfinite(targets).all()
+    limits = [link.torque / link.stiffness for link in character.links if link.joint != "free"]
+    assert np.abs(targets - reference.coordinates).max() <= max(limits) + 1e-9
 
 
 def test_what_may_touch_the_ground_comes_from_the_reference() -> None:
