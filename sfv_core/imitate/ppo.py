@@ -41,7 +41,10 @@ class Recipe:
     first_spread: float = 0.3
     """First standard deviation of the actions."""
     learn_spread: bool = True
-    discount: float = 0.95
+    calm_spread: float | None = 0.12
+    """Largest standard deviation once the policy does not fall any more; it shrinks to this from where four fifths of
+    the time are survived. None leaves the spread alone."""
+    discount: float = 0.97
     trace: float = 0.95
     """λ of the advantage estimate and of the returns, TD(λ)."""
     clip: float = 0.2
@@ -72,8 +75,9 @@ class Recipe:
         return min(self.worlds, max(self.all_worlds // ranks, self.fewest_worlds))
 
 
-PAPER = Recipe(minibatch=256, epochs=1, widths=(1024, 512), first_spread=0.05, learn_spread=False, optimiser="sgd",
-               learning_rate=2.5e-6, critic_rate=1e-2, decay=5e-4, divergence=None, bound=4.8)
+PAPER = Recipe(minibatch=256, epochs=1, widths=(1024, 512), first_spread=0.05, learn_spread=False, calm_spread=None,
+               discount=0.95, optimiser="sgd", learning_rate=2.5e-6, critic_rate=1e-2, decay=5e-4, divergence=None,
+               bound=4.8)
 """DeepMimic's numbers (its args and agent files; the actor's rate as in PyBullet's): 60 million steps for a walk."""
 
 
@@ -108,9 +112,17 @@ class Ppo:
         self.network.log_spread.requires_grad_(self.recipe.learn_spread)
         self.normaliser = Normaliser(size)
         self.optimiser = self._optimiser()
+        self._largest_spread = float("inf")
         self.iterations = 0
         self.samples = 0
         """Steps that all ranks have learnt from."""
+
+    def calm(self, survived: float) -> None:
+        """Take in which share of the time the policy survives without noise: a good one needs to explore less."""
+        recipe = self.recipe
+        if recipe.calm_spread is not None:
+            good = min(max((survived - 0.8) / 0.2, 0.0), 1.0)
+            self._largest_spread = recipe.first_spread ** (1 - good) * recipe.calm_spread**good if good else float("inf")
 
     def _optimiser(self) -> torch.optim.Optimizer:
         """Return the optimiser of actor and critic."""
@@ -229,6 +241,8 @@ class Ppo:
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
                 self.optimiser.step()
                 recent.append(apart)
+            with torch.no_grad():
+                self.network.log_spread.clamp_(max=float(np.log(self._largest_spread)))
             divergence = float(self.group.sum([float(np.mean(recent[-4:]))])[0]) / self.group.size
             if divergence > self.recipe.largest_divergence:
                 break
@@ -263,7 +277,7 @@ class Ppo:
         """Return what a checkpoint keeps: tensors, numbers and lists."""
         return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "normaliser": self.normaliser.to_dict(), "iterations": self.iterations, "samples": self.samples,
-                "starts": self.environment.starts.to_dict()}
+                "starts": self.environment.starts.to_dict(), "largest_spread": self._largest_spread}
 
     def restore(self, data: dict[str, Any]) -> None:
         """Go on from what `to_dict` returned."""
@@ -271,4 +285,5 @@ class Ppo:
         self.optimiser.load_state_dict(data["optimiser"])
         self.normaliser = Normaliser.from_dict(data["normaliser"])
         self.environment.starts.restore(data["starts"])
+        self._largest_spread = float(data["largest_spread"])
         self.iterations, self.samples = int(data["iterations"]), int(data["samples"])

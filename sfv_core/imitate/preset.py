@@ -26,7 +26,7 @@ def preset_for(config: TrainConfig, reference: Reference) -> Preset:
     if config.preset == "paper":
         recipe, chosen, start = ppo.PAPER, rules.PAPER, "rsi"
     else:
-        recipe, chosen, start = Recipe(), Rules(), "rsi"
+        recipe, chosen, start = Recipe(), Rules(), "bins"
     if config.engine == "mujoco":
         recipe = replace(recipe, worlds=128, all_worlds=256)
     return Preset(recipe, chosen, start if config.start == "auto" else config.start)

@@ -132,6 +132,7 @@ class Rank:
         self.curve.append({"samples": self.ppo.samples, "minutes": round(self.minutes(), 4), "nr": result.nr,
                            "survived": result.survived, "reward": self._figures.get("reward", 0.0)})
         self._figures.update(nr=result.nr, survived=result.survived)
+        self.ppo.calm(result.survived)
         better, self.best = result.nr > self.best, max(self.best, result.nr)
         if self.group.rank == 0:
             write_json(self.run.curve, self.curve)
