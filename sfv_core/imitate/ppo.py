@@ -122,7 +122,8 @@ class Ppo:
         recipe = self.recipe
         if recipe.calm_spread is not None:
             good = min(max((survived - 0.8) / 0.2, 0.0), 1.0)
-            self._largest_spread = recipe.first_spread ** (1 - good) * recipe.calm_spread**good if good else float("inf")
+            shrunk = recipe.first_spread ** (1 - good) * recipe.calm_spread**good
+            self._largest_spread = shrunk if good else float("inf")
 
     def _optimiser(self) -> torch.optim.Optimizer:
         """Return the optimiser of actor and critic."""
