@@ -28,6 +28,9 @@ _NOISE, _CALMER = 0.1, 0.85
 """Spread of the offsets in rad in the first pass, and its factor from one pass to the next."""
 _DOUBT = 20.0
 """How much experience it takes to change a model, see feedback.learn."""
+_GAIN, _PATIENCE = 0.95, 2
+"""A pass that gets through is idle when it leaves more than this share of the cost; a part ends after so many idle
+passes in a row."""
 
 
 @dataclass(frozen=True)
@@ -154,16 +157,19 @@ def _search_part(known: _Known, part: _Part, state: State, effort: Effort, limit
         tell(part.start + share * min(work, (effort.passes + 1) * len(steps)), near)
 
     models, best, seen, passes = known.of(steps, step_done), None, [], 0
+    idle = 0
     for number in range(effort.passes):
         models = learn(engine.character, models, seen, _DOUBT)
         feedback = regulate(engine.character, models)
         attempt, seen = explore(engine, reference, (part.start * SUBSTEPS, state), feedback, best,
                                 _NOISE * _CALMER**number, known.generator, step_done)
+        through = len(attempt.offsets) == len(steps)
+        idle = idle + 1 if best is not None and through and attempt.cost > _GAIN * best.cost else 0
         best = attempt if best is None or attempt.better_than(best) else best
         passes = number + 1
         near = float(distances(reference, engine, part.start, best.states).mean())
         work = (number + 2) * len(steps)
-        if (len(best.offsets) == len(steps) and near < effort.near) or time.monotonic() - began > limit:
+        if (through and near < effort.near) or idle >= _PATIENCE or time.monotonic() - began > limit:
             break
     known.keep(known.places(steps), models)
     assert best is not None  # there is at least one pass
