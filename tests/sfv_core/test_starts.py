@@ -187,3 +187,21 @@ def test_the_paper_preset_learns_with_its_own_networks() -> None:
     figures = learner.iterate(lambda: None)
     assert figures["spread"] == pytest.approx(0.05) and np.array_equal(before, learner.network.log_spread.detach())
     assert environment.limit == 15
+
+
+def test_a_policy_that_stays_up_explores_less_and_a_checkpoint_remembers_it() -> None:
+    character, reference = made("walk")
+    recipe = Recipe(worlds=8, batch=64, minibatch=32, epochs=1, widths=(32, 16))
+
+    def learner() -> Ppo:
+        return Ppo(Environment(open_engine("mujoco", character, 8), reference, np.random.default_rng(0)), ALONE, 0,
+                   recipe)
+
+    first, second = learner(), learner()
+    first.calm(0.5)
+    assert first.iterate(lambda: None)["spread"] == pytest.approx(0.3, abs=0.01)
+    first.calm(0.9)
+    assert first.iterate(lambda: None)["spread"] == pytest.approx(np.sqrt(0.3 * 0.12), abs=0.005)
+    first.calm(1.0)
+    second.restore(deepcopy(first.to_dict()))
+    assert second.iterate(lambda: None)["spread"] <= 0.12 + 1e-6
