@@ -2,7 +2,9 @@
 
 MuJoCo numbers bodies limb by limb, whatever their order in the character. Joint coordinates are MuJoCo's own controls
 (see character/mjcf.py). The solver is PGS: ten of its iterations end within 0.2 mm of the converged solution after a
-quarter of a second, and take a fifth less time than Newton's. Source of the batch: mujoco.batch, MuJoCo 4.
+quarter of a second, and take a fifth less time than Newton's. A world whose numbers blow up, or whose targets are no
+numbers, MuJoCo quietly starts anew or relaxes; here it holds NaN until it is reset, as with other engines. Source of
+the batch: mujoco.batch, MuJoCo 4.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ def _import() -> Any:
     except ImportError as error:
         raise SfvError("MuJoCo 4 is not installed. Install the extra: pip install 'sfv[mujoco]', or use the engine "
                        "pybullet.") from error
+    words = mujoco.MjLogConfig.get()  # it would write into the user's folder; what it warns of is in the batch
+    words.logto_file = words.logto_console = False
+    words.set()
     return mujoco
 
 
@@ -40,6 +45,8 @@ class Mujoco:
         model = mujoco.MjModel.from_xml_string(mjcf(character, conditions.friction, PHYSICS_RATE, conditions.gravity))
         self._stage = int(mujoco.mjtStage.mjSTAGE_VEL)
         self._batch = mujoco.batch.Batch(model, nsim=worlds, nthread=threads)
+        self._bad = [int(kind) for kind in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
+                                            mujoco.mjtWarning.mjWARN_BADQACC, mujoco.mjtWarning.mjWARN_BADCTRL)]
         names = ("qpos", "qvel", "ctrl", "xpos", "xquat", "xipos", "cvel", "subtree_com", "xfrc_applied",
                  "qacc_warmstart")
         bound = {name: self._batch.bind(name) for name in names}
@@ -70,7 +77,8 @@ class Mujoco:
             self._place[rows, self._angles] = coordinates
             self._motion[rows, self._hinge_spins] = np.sum(spins[:, character.hinges] * character.axes, -1)
         self._warm[ids] = 0.0
-        self._batch.forward(ids=np.asarray(ids, np.int32), stage=self._stage)
+        self._batch.warning[ids] = 0
+        self._batch.forward(ids=np.sort(ids), stage=self._stage)
 
     def step(self, targets: np.ndarray, substeps: int, ids: np.ndarray | None = None,
              forces: np.ndarray | None = None) -> None:
@@ -81,16 +89,21 @@ class Mujoco:
         self._control[:] = targets
         if forces is not None:
             self._forces[:, self._bodies, :3] = forces
-        self._batch.step(nstep=substeps, stage=self._stage, ids=None if ids is None else np.asarray(ids, np.int32))
+        self._batch.step(nstep=substeps, stage=self._stage, ids=None if ids is None else np.sort(ids))
         if forces is not None:
             self._forces[:] = 0.0
 
     def read(self) -> State:
-        """Return the state of all worlds; a copy."""
+        """Return the state of all worlds, NaN for those that broke since they were reset; a copy."""
         twists, bodies = self._twists[:, self._bodies], self._bodies
         spins = twists[..., :3]
         velocities = twists[..., 3:] + _cross(spins, self._centres[:, bodies] - self._middles[:, bodies[:1]])
-        return State(self._positions[:, bodies], self._rotations[:, bodies], velocities, spins)
+        state = State(self._positions[:, bodies], self._rotations[:, bodies], velocities, spins)
+        broken = self._batch.warning[:, self._bad, 1].any(axis=1)
+        if broken.any():
+            for part in (state.positions, state.rotations, state.velocities, state.spins):
+                part[broken] = np.nan
+        return state
 
     def contacts(self) -> np.ndarray:
         """Tell which links touch the ground, bool of shape (N, L)."""
