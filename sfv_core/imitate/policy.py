@@ -21,8 +21,9 @@ from retarget.motion import Motion, Skeleton
 from retarget.whole import written_whole
 from sfv_core.character.character import Character
 from sfv_core.character.sound import sound
-from sfv_core.errors import SfvError
+from sfv_core.errors import SfvError, naming
 from sfv_core.imitate.rules import CONTROL_RATE, Rules
+from sfv_core.physics.engine import known_engine
 
 FORMAT_VERSION = 1
 _CLIP = 5.0
@@ -135,6 +136,11 @@ class Policy:
     @classmethod
     def load(cls, path: Path) -> Policy:
         """Read a file that `save` wrote; code in it is refused. Raise SfvError that names the file."""
+        with naming(path):
+            return cls._load(path)
+
+    @classmethod
+    def _load(cls, path: Path) -> Policy:
         hint = "Give the policy.pt that a training wrote."
         data = load_tensors(path, hint)
         try:
@@ -155,11 +161,10 @@ class Policy:
             return policy
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RetargetError) as error:
             raise SfvError(f"'{path}' is not a policy: {' '.join(str(error).split()).rstrip('.')}. {hint}") from error
-        except SfvError as error:
-            raise SfvError(str(error) if str(path) in str(error) else f"'{path}': {error}") from error
 
     def _check(self) -> None:
-        """Raise ValueError where the parts do not belong together or hold values that are not numbers."""
+        """Raise an error where the parts do not belong together, are not numbers, or ask for an unknown engine."""
+        known_engine(self.engine)
         seen, normaliser = self.network.actor[0].in_features, self.normaliser
         if not normaliser.mean.shape == normaliser.variance.shape == (seen,) == (self.network.critic[0].in_features,):
             raise ValueError(f"its network sees {seen} numbers, its normaliser {len(normaliser.mean)}")

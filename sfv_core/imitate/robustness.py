@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sfv_core.config import RobustnessConfig
+from sfv_core.errors import naming
 from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances, link_of
 from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.policy import Policy
@@ -51,17 +52,18 @@ def robustness(policy: Path, out: Path, config: RobustnessConfig, progress: Prog
     Raise SfvError if the policy cannot be used or has no such part to push.
     """
     trained = load_policy(policy)
-    reference = make_reference(trained.motion, trained.character)
-    usual = Circumstances(config.engine or trained.engine)
-    link = link_of(config.body, trained.character)
-    clock = Clock(STAGE, progress, ROUNDS + 2 * len(MULTIPLES) + 2)
-    attempt = partial(_share, trained, reference, config, clock)
-    base = attempt(usual)
-    clock.next()
-    pushes = pushes_borne(trained, reference, usual, link, config, clock)
-    spans = tuple(span(name, usual, base, attempt, clock) for name in MULTIPLES)
-    spans += (latency_span(usual, base, attempt, clock),)
-    clock.end()
+    with naming(policy):
+        reference = make_reference(trained.motion, trained.character)
+        usual = Circumstances(config.engine or trained.engine)
+        link = link_of(config.body, trained.character)
+        clock = Clock(STAGE, progress, ROUNDS + 2 * len(MULTIPLES) + 2)
+        attempt = partial(_share, trained, reference, config, clock)
+        base = attempt(usual)
+        clock.next()
+        pushes = pushes_borne(trained, reference, usual, link, config, clock)
+        spans = tuple(span(name, usual, base, attempt, clock) for name in MULTIPLES)
+        spans += (latency_span(usual, base, attempt, clock),)
+        clock.end()
     report = {"format": FORMAT_VERSION, "engine": usual.engine, "body": config.body, "push_s": config.duration,
               "starts": config.starts, "seconds": config.seconds, "share": SHARE, "usual": base,
               "pushes": [asdict(push) for push in pushes], "spans": [asdict(one) for one in spans]}

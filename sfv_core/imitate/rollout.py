@@ -10,7 +10,7 @@ import numpy as np
 
 from retarget.motion import Motion
 from sfv_core.config import SimulateConfig
-from sfv_core.errors import SfvError
+from sfv_core.errors import SfvError, naming
 from sfv_core.imitate.circumstances import Circumstances, circumstances_of, shoves_of
 from sfv_core.imitate.figures import Figures, figures, quality
 from sfv_core.imitate.onto import onto_captured, tilted
@@ -59,15 +59,8 @@ def simulate(policy: Path, out: Path, config: SimulateConfig, progress: Progress
     cannot be used or the configuration asks for what it cannot do.
     """
     trained = load_policy(policy)
-    length = _length(trained.motion, config.seconds)
-    reference = make_reference(trained.motion, trained.character)
-    circumstances = circumstances_of(config, trained, reference)
-    steps = max(round(length * CONTROL_RATE), 1)
-    if config.takes * length > 10 * LONGEST:
-        raise SfvError(f"{config.takes} takes of {length:g} s are too much for the memory; {10 * LONGEST:.0f} s "
-                       "altogether may be asked for. Make fewer or shorter takes.")
-    shoves = shoves_of(config.pushes(), trained.character, config.takes, circumstances, steps / CONTROL_RATE)
-    takes = perform(trained, reference, circumstances, shoves, steps, config.takes, config.noise, config.seed, progress)
+    with naming(policy):
+        takes, reference, circumstances = _performed(trained, config, progress)
     results = []
     for number, take in enumerate(takes):
         results.append(_result(number, take, trained, reference, config.raw))
@@ -79,6 +72,21 @@ def simulate(policy: Path, out: Path, config: SimulateConfig, progress: Progress
     if config.all:
         files.append(str(_write_all(out, ranked, trained, circumstances)))
     return {"motion": str(out), **_report(best, trained, circumstances, config), **_ranking(ranked), "files": files}
+
+
+def _performed(policy: Policy, config: SimulateConfig,
+               progress: Progress) -> tuple[list[Take], Reference, Circumstances]:
+    """Return the takes, what they imitate and under what circumstances."""
+    length = _length(policy.motion, config.seconds)
+    reference = make_reference(policy.motion, policy.character)
+    circumstances = circumstances_of(config, policy, reference)
+    steps = max(round(length * CONTROL_RATE), 1)
+    if config.takes * length > 10 * LONGEST:
+        raise SfvError(f"{config.takes} takes of {length:g} s are too much for the memory; {10 * LONGEST:.0f} s "
+                       "altogether may be asked for. Make fewer or shorter takes.")
+    shoves = shoves_of(config.pushes(), policy.character, config.takes, circumstances, steps / CONTROL_RATE)
+    takes = perform(policy, reference, circumstances, shoves, steps, config.takes, config.noise, config.seed, progress)
+    return takes, reference, circumstances
 
 
 def load_policy(path: Path) -> Policy:

@@ -13,6 +13,8 @@ from sfv_core.errors import SfvError
 
 PHYSICS_RATE = 240
 """Physics steps per second."""
+ENGINES = ("pybullet", "mujoco")
+"""Names of the engines."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,17 @@ def open_engine(name: str, character: Character, worlds: int, conditions: Condit
 
     threads: how many threads step the worlds, in engines that can (MuJoCo).
     """
-    if name == "pybullet":
+    if known_engine(name) == "pybullet":
         from sfv_core.physics.pybullet import PyBullet
 
         return PyBullet(character, worlds, conditions)
-    if name == "mujoco":
-        from sfv_core.physics.mujoco import Mujoco
+    from sfv_core.physics.mujoco import Mujoco
 
-        return Mujoco(character, worlds, conditions, threads)
-    raise SfvError(f"No physics engine '{name}'. Engines: pybullet, mujoco.")
+    return Mujoco(character, worlds, conditions, threads)
+
+
+def known_engine(name: str) -> str:
+    """Return the name of an engine; raise SfvError for any other."""
+    if name not in ENGINES:
+        raise SfvError(f"No physics engine '{name}'. Engines: {', '.join(ENGINES)}.")
+    return name

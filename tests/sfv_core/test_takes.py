@@ -413,6 +413,7 @@ def test_a_policy_of_another_character_is_refused_in_one_line(untrained: Path, t
         with pytest.raises(SfvError, match="not this character's: its network takes") as caught:
             run()
         assert "\n" not in str(caught.value)
+        assert "other.pt" in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["other.pt"]
 
 
