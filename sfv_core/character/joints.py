@@ -58,7 +58,7 @@ def find_joints(skeleton: Skeleton) -> Sources:
     head = body["neck"]
     body["neck"] = roles.neck[0] if roles.neck else head
     reach = np.cumsum([np.linalg.norm(skeleton.offsets[j]) for j in (*roles.spine, body["neck"])])
-    place = roles.spine[int(np.argmin(np.abs(reach[:-1] / reach[-1] - CHEST_FRACTION)))]
+    place = roles.spine[int(np.argmin(np.abs(reach[:-1] - CHEST_FRACTION * reach[-1])))]
     places, turns = _standing(skeleton, roles, body)
     return Sources(body, place, head, {side: roles.joints.get(f"{side.title()}Toes") for side in SIDES}, places, turns)
 

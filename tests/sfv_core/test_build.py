@@ -230,3 +230,10 @@ def test_a_persons_body_runs_into_itself_hardly_more_than_deepmimics(name: str) 
     person = character_for(replace(skeleton, offsets=1.01 * skeleton.offsets))
     assert person.mass > 55
     assert overlapping(person, name) <= overlapping(published("deepmimic"), name) + 0.06
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_skeleton_without_lengths_is_refused_without_a_warning() -> None:
+    skeleton = smpl_skeleton()
+    with pytest.raises(SfvError, match="coincide"):
+        character_for(replace(skeleton, offsets=0 * skeleton.offsets))
