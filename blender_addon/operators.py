@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, FloatProperty
 
-from . import pins, session, tracking, watcher
+from . import physics, pins, session, tracking, watcher
 from .backend import Access
 from .errors import AddonError
 from .preferences import access
@@ -58,7 +58,7 @@ def config_for(scene: bpy.types.Scene, kind: str, way: Access) -> dict:
     choice = {"capture": {"person": scene.sfv.person}} if scene.sfv.person else {}
     if kind == "capture":
         return {"stages": ["capture"], "video": str(video), "name": video.stem, **choice}
-    training = {"train": {"minutes": scene.sfv.minutes}, "name": scene.sfv.captured.name}
+    training = {"train": physics.training(scene), "simulate": physics.taking(scene), "name": scene.sfv.captured.name}
     if way.remote and pinned:  # the refined motion is there
         return {"stages": ["train", "simulate"], "motion": f"job:{scene.sfv.captured.job}", **training}
     if way.remote:  # a motion cannot be sent there; the video can, and gives the same one again

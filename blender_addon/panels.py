@@ -48,11 +48,38 @@ class SFV_PT_main(Sidebar, bpy.types.Panel):
         draw_job(layout, context)
 
 
+class SFV_PT_physics(Sidebar, bpy.types.Panel):
+    """What body performs the motion, and under what circumstances."""
+
+    bl_label = "Physics"
+    bl_order = 1
+    bl_parent_id = "SFV_PT_main"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender wants a set)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        held, layout = context.scene.sfv.physics, self.layout
+        layout.use_property_split = True
+        column = layout.column(heading="Learning")
+        for name in ("engine", "loop", "character"):
+            column.prop(held, name)
+        draw_optional(column, held, "use_mass", "mass")
+        column = layout.column(heading="Take")
+        for name in ("takes", "gravity", "slope"):
+            column.prop(held, name)
+        if held.slope:
+            column.prop(held, "slope_dir")
+        layout.prop(held, "use_push")
+        if held.use_push:
+            column = layout.column()
+            for name in ("push_time", "push_force", "push_for", "push_dir", "push_body"):
+                column.prop(held, name)
+
+
 class SFV_PT_pins(Sidebar, bpy.types.Panel):
     """Frames that the animator corrected."""
 
     bl_label = "Corrections"
-    bl_order = 1
+    bl_order = 2
     bl_parent_id = "SFV_PT_main"
 
     @classmethod
@@ -75,7 +102,7 @@ class SFV_PT_results(Sidebar, bpy.types.Panel):
     """What the backend drew and wrote."""
 
     bl_label = "Results"
-    bl_order = 2
+    bl_order = 3
     bl_parent_id = "SFV_PT_main"
 
     @classmethod
@@ -89,6 +116,15 @@ class SFV_PT_results(Sidebar, bpy.types.Panel):
                                  (held.simulated.picture, "Open Learning Curve", "GRAPH")):
             if path:
                 column.operator("sfv.open", text=text, icon=icon).path = path
+
+
+def draw_optional(layout: bpy.types.UILayout, held: bpy.types.PropertyGroup, switch: str, name: str) -> None:
+    """Draw a value that counts only while its switch is on."""
+    row = layout.row(heading=held.bl_rna.properties[switch].name)
+    row.prop(held, switch, text="")
+    value = row.row()
+    value.active = getattr(held, switch)
+    value.prop(held, name, text="")
 
 
 def draw_backend(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -121,6 +157,8 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box.operator("sfv.cancel", icon="X")
     if view.text and view.text != tracking.backend.text:
         draw_text(box, context, view.text)
+    for note in view.notes:
+        draw_text(box, context, note, "DOT")
     if view.advice:
         draw_text(box, context, view.advice, "INFO")
     if view.can_resume:
@@ -148,6 +186,6 @@ def left(seconds: float | None) -> str:
     return f", {seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min left"
 
 
-CLASSES = (SFV_PT_main, SFV_PT_pins, SFV_PT_results)
+CLASSES = (SFV_PT_main, SFV_PT_physics, SFV_PT_pins, SFV_PT_results)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

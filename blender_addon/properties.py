@@ -134,6 +134,50 @@ class SFV_PG_retarget(bpy.types.PropertyGroup):
     preview_pose: StringProperty(options={"HIDDEN"}, description="The pose that a preview hides, as JSON")
 
 
+class SFV_PG_physics(bpy.types.PropertyGroup):
+    """How a body learns the motion, and under what circumstances it performs it."""
+
+    engine: EnumProperty(name="Engine", items=[
+        ("pybullet", "PyBullet", "The engine that every backend has"),
+        ("mujoco", "MuJoCo", "Four times as fast; the backend needs its extra 'mujoco'")],
+        description="Physics engine in which the body learns")
+    loop: EnumProperty(name="Performs", items=[
+        ("auto", "As It Is", "Again and again if the motion is a cycle or holds one, else once"),
+        ("yes", "For Ever", "The best cycle in the motion, again and again"),
+        ("no", "Once", "The motion from its start to its end")], description="Whether the motion repeats")
+    character: EnumProperty(name="Body", items=[
+        ("person", "Captured Person", "A body of the captured person's proportions"),
+        ("deepmimic", "Humanoid", "DeepMimic's humanoid"),
+        ("atlas", "Atlas", "The robot Atlas, of 169.5 kg")], description="The body that performs the motion")
+    use_mass: BoolProperty(name="Mass", description="Give the body a mass; else it has what its size gives")
+    mass: FloatProperty(name="Mass", default=70.0, min=1.0, soft_max=200.0, max=1000.0,
+                        description="Mass of the body in kg")
+    takes: IntProperty(name="Takes", default=1, min=1, soft_max=64, max=1024,
+                       description="Takes to simulate, each a little different; the best is kept")
+    gravity: FloatProperty(name="Gravity", default=1.0, min=0.0, soft_max=3.0, max=100.0,
+                           description="Gravity of the take, as a multiple of the earth's")
+    slope: FloatProperty(name="Slope", default=0.0, min=0.0, soft_max=30.0, max=60.0,
+                         description="Slope of the ground in degrees")
+    slope_dir: EnumProperty(name="Goes", items=[
+        ("uphill", "Uphill", ""), ("downhill", "Downhill", ""), ("left", "Falling to the Left", ""),
+        ("right", "Falling to the Right", "")], description="Where the motion goes on the slope, or to which side of "
+                            "the character it falls")
+    use_push: BoolProperty(name="Push", description="Push the body during the take")
+    push_time: FloatProperty(name="At", default=1.0, min=0.0, soft_max=20.0, max=86_400.0,
+                             description="When the push begins, in s from the take's start")
+    push_force: FloatProperty(name="Force", default=300.0, min=1.0, soft_max=2000.0, max=1e6,
+                              description="Strength of the push in N")
+    push_for: FloatProperty(name="For", default=0.2, min=0.005, soft_max=2.0, max=60.0,
+                            description="How long the push lasts, in s")
+    push_dir: EnumProperty(name="To", items=[
+        ("left", "Left", ""), ("right", "Right", ""), ("front", "Front", ""), ("back", "Back", ""), ("up", "Up", ""),
+        ("down", "Down", "")], description="Where the push goes, as the character faces at that moment")
+    push_body: EnumProperty(name="On", items=[
+        ("chest", "Chest", ""), ("pelvis", "Pelvis", ""), ("head", "Head", ""), ("left_hand", "Left Hand", ""),
+        ("right_hand", "Right Hand", ""), ("left_foot", "Left Foot", ""), ("right_foot", "Right Foot", "")],
+        description="Part of the body that is pushed")
+
+
 class SFV_PG_scene(bpy.types.PropertyGroup):
     """The panel's choices and the scene's job."""
 
@@ -154,9 +198,10 @@ class SFV_PG_scene(bpy.types.PropertyGroup):
     captured: PointerProperty(type=SFV_PG_take)
     simulated: PointerProperty(type=SFV_PG_take)
     retarget: PointerProperty(type=SFV_PG_retarget)
+    physics: PointerProperty(type=SFV_PG_physics)
 
 
-CLASSES = (SFV_PG_take, SFV_PG_file, SFV_PG_pair, SFV_PG_map, SFV_PG_retarget, SFV_PG_scene)
+CLASSES = (SFV_PG_take, SFV_PG_file, SFV_PG_pair, SFV_PG_map, SFV_PG_retarget, SFV_PG_physics, SFV_PG_scene)
 
 
 def register() -> None:
