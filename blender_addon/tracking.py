@@ -47,6 +47,8 @@ class JobView:
     """The newest message, or what went wrong."""
     advice: str = ""
     """What the backend says about the result."""
+    notes: tuple[str, ...] = ()
+    """What it found in the motion and did about it."""
 
     @property
     def ended(self) -> bool:
@@ -102,7 +104,10 @@ def job_event(job: str, event: dict[str, Any]) -> None:
                        advice=view.advice if event["state"] == "done" else "")
     elif event["kind"] == "log":
         text = str(event.get("text") or "")
-        view = replace(view, advice=text) if event.get("advice") else replace(view, text=text)
+        if event.get("note"):
+            view = replace(view, notes=tuple(dict.fromkeys((*view.notes, text))))
+        else:
+            view = replace(view, advice=text) if event.get("advice") else replace(view, text=text)
     views[job] = view
 
 

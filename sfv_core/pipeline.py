@@ -132,10 +132,17 @@ def run(job: Job, progress: Progress, stages: Sequence[Stage] = STAGES) -> dict[
         else:
             job.emit("log", stage=stage.name, text=f"{stage.name} is done already.")
         reports[stage.name] = record["report"]
-        if advice := record["report"].get("advice"):
-            job.emit("log", stage=stage.name, text=advice, advice=True)
+        _tell(job, stage, record["report"])
         files |= {name: job.artifacts / name for name in stage.makes}
     return reports
+
+
+def _tell(job: Job, stage: Stage, report: Report) -> None:
+    """Emit what a report says to people: what was found and done about it, and what to do about the result."""
+    for text in (*report.get("findings", ()), *report.get("notes", ())):
+        job.emit("log", stage=stage.name, text=text, note=True)
+    if advice := report.get("advice"):
+        job.emit("log", stage=stage.name, text=advice, advice=True)
 
 
 def ingredients(stage: Stage, work: Work) -> Report:

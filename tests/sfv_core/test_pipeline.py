@@ -82,6 +82,13 @@ def test_what_a_stage_advises_is_an_event_each_time(job):
     assert [event["text"] for event in job.events() if event.get("advice")] == ["Say more."] * 2
 
 
+def test_what_a_stage_found_and_noted_is_an_event_each(job):
+    said = {"findings": ["It floats."], "notes": ["It repeats.", "It is short."]}
+    do(job, (TABLE[0], replace(TABLE[1], function=lambda task: count(task) | said)))
+    texts = [event["text"] for event in job.events() if event.get("note")]
+    assert texts == ["It floats.", "It repeats.", "It is short."]
+
+
 def test_what_is_done_is_not_done_again(job):
     first, _ = do(job)
     again, ran = do(job)
