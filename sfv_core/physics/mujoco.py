@@ -27,10 +27,11 @@ def _import() -> Any:
     except ImportError as error:
         raise SfvError("MuJoCo 4 is not installed. Install the extra: pip install 'sfv[mujoco]', or use the engine "
                        "pybullet.") from error
-    words = mujoco.MjLogConfig.get()  # it would write into the user's folder; what it warns of is in the batch
+    module: Any = mujoco
+    words = module.MjLogConfig.get()  # it would write into the user's folder; what it warns of is in the batch
     words.logto_file = words.logto_console = False
     words.set()
-    return mujoco
+    return module
 
 
 class Mujoco:
@@ -44,7 +45,7 @@ class Mujoco:
         conditions = conditions or Conditions()
         model = mujoco.MjModel.from_xml_string(mjcf(character, conditions.friction, PHYSICS_RATE, conditions.gravity))
         self._stage = int(mujoco.mjtStage.mjSTAGE_VEL)
-        self._batch = mujoco.batch.Batch(model, nsim=worlds, nthread=threads)
+        self._batch: Any = mujoco.batch.Batch(model, nsim=worlds, nthread=threads)
         self._bad = [int(kind) for kind in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
                                             mujoco.mjtWarning.mjWARN_BADQACC, mujoco.mjtWarning.mjWARN_BADCTRL)]
         names = ("qpos", "qvel", "ctrl", "xpos", "xquat", "xipos", "cvel", "subtree_com", "xfrc_applied",
