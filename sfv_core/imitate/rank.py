@@ -22,7 +22,7 @@ import torch
 from retarget.motion import Motion
 from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
-from sfv_core.imitate.checkpoint import load_newest, save_checkpoint
+from sfv_core.imitate.checkpoint import go_on, require_alike, save_checkpoint
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.evaluate import Evaluation, evaluate
 from sfv_core.imitate.group import Group
@@ -30,7 +30,7 @@ from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.ppo import Ppo
 from sfv_core.imitate.preset import preset_for
 from sfv_core.imitate.reference import make_reference
-from sfv_core.imitate.run import Run, write_json
+from sfv_core.imitate.run import EXPLAINED, Run, write_json
 from sfv_core.imitate.start import make_starts
 from sfv_core.physics.engine import open_engine
 
@@ -38,6 +38,8 @@ KEEP_EVERY = 16
 """Iterations between checkpoints, after which all worlds start anew: a training that goes on from one is the same."""
 EPISODES = 32
 """Episodes of an evaluation; as many again decide whether a policy is the best or reaches the goal."""
+CURVE = ("samples", "minutes", "nr", "survived", "reward")
+"""What each point of the curve has."""
 ORPHANED = 3
 """Exit code of a rank whose parent is gone."""
 
@@ -63,14 +65,24 @@ class Rank:
         self._earlier = 0.0
         self._figures: dict[str, float] = {}
         self._told = self._started = time.monotonic()
-        data = load_newest(run.checkpoints)
-        if data is not None:
-            self.ppo.restore(data["learner"])
-            self.curve, self.best, self._earlier = list(data["curve"]), float(data["best"]), float(data["minutes"])
-            if self.curve:
-                self._figures = {name: self.curve[-1][name] for name in ("nr", "survived")}
+        if go_on(run.checkpoints, self._restore):
             log.info("went on from %d samples", self.ppo.samples)
             self._begin_anew()
+
+    def _restore(self, data: dict[str, Any]) -> None:
+        """Take a checkpoint over. Raise an error of checkpoint.go_on's where it is not of this training."""
+        known = self.ppo.to_dict()
+        del known["optimiser"]  # it may be left over from a newer checkpoint that did not serve
+        require_alike(data["learner"], known, "its learner")
+        curve = [{name: point[name] + 0 for name in CURVE} for point in data["curve"]]
+        best, minutes = float(data["best"]), float(data["minutes"])
+        self.ppo.restore(data["learner"])
+        for parameter, moments in self.ppo.optimiser.state.items():
+            if any(np.shape(moment) not in ((), parameter.shape) for moment in moments.values()):
+                raise ValueError("its optimiser is of another network")
+        self.curve, self.best, self._earlier = curve, best, minutes
+        if self.curve:
+            self._figures = {name: self.curve[-1][name] for name in ("nr", "survived")}
 
     def _generator(self, purpose: int) -> np.random.Generator:
         """Return random numbers that depend on nothing but seed, rank, iteration and purpose."""
@@ -183,7 +195,7 @@ def main(folder: str, rank: int, size: int, port: int) -> int:
         broken = int(group.sum([process.environment.broken])[0])
     except SfvError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return EXPLAINED
     if rank == 0:
         tell("finished", reason=reason, samples=process.ppo.samples, minutes=process.minutes(), best=process.best,
              broken=broken)

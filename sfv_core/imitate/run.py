@@ -14,6 +14,8 @@ from sfv_core.config import TrainConfig
 from sfv_core.imitate.prepare import Prepared
 
 FORMAT_VERSION = 1
+EXPLAINED = 2
+"""Exit code of a process whose last words say what is wrong and what to do."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from retarget.whole import written_whole
 from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate.prepare import prepare
-from sfv_core.imitate.run import Run, read_report
+from sfv_core.imitate.run import EXPLAINED, Run, read_report
 from sfv_core.progress import Progress
 
 STAGE = "train"
@@ -173,12 +173,13 @@ def _failure(run: Run, ranks: list[subprocess.Popen[str]]) -> str:
             continue
         lines = [line for line in run.log(number).read_text(encoding="utf-8", errors="replace").splitlines() if line]
         if rank.returncode:
-            last = lines[-1].strip() if lines else f"it ended with code {rank.returncode}"
+            last = lines[-1].strip() if lines else f"it ended with code {rank.returncode}."
+            if rank.returncode != EXPLAINED:
+                last += " The checkpoints are kept; start the training again to go on."
             errors.append((number, last))
     own = [error for error in errors if "gloo" not in error[1].lower() and "connection" not in error[1].lower()]
-    number, text = (own or errors or [(0, "it ended without a word")])[0]
-    return (f"Training process {number} failed: {text} The checkpoints are kept; start the training again to go on. "
-            f"More in '{run.log(number)}'.")
+    number, text = (own or errors or [(0, "it ended without a word.")])[0]
+    return f"Training process {number} failed: {text} More in '{run.log(number)}'."
 
 
 def draw_curve(curve: list[dict[str, float]], path: Path) -> None:

@@ -20,7 +20,6 @@ from sfv_core.character.fit import fit
 from sfv_core.config import SimulateConfig, TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate import reward as rewards
-from sfv_core.imitate.checkpoint import KEPT, checkpoints, load_newest, save_checkpoint
 from sfv_core.imitate.environment import LEAD, SUBSTEPS, Environment
 from sfv_core.imitate.evaluate import evaluate
 from sfv_core.imitate.group import Group
@@ -234,17 +233,6 @@ def test_a_learner_restored_learns_as_the_first_would_have() -> None:
         assert torch.equal(a, b)
 
 
-def test_only_the_newest_checkpoints_stay_and_a_damaged_one_is_passed_over(tmp_path: Path) -> None:
-    for samples in range(5):
-        save_checkpoint(tmp_path, samples, {"samples": samples})
-    assert [path.name for path in checkpoints(tmp_path)] == [f"checkpoint_{n:012d}.pt" for n in range(2, 5)]
-    assert len(checkpoints(tmp_path)) == KEPT
-    newest = checkpoints(tmp_path)[-1]
-    newest.write_bytes(newest.read_bytes()[:100])
-    assert load_newest(tmp_path) == {"samples": 3}
-    assert load_newest(tmp_path / "nothing") is None
-
-
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy whose actions are the reference itself."""
@@ -315,8 +303,16 @@ def test_a_rollout_is_a_motion_of_named_joints_with_contacts(untrained: Path, tm
 def test_a_clip_that_ends_is_never_longer_than_itself(untrained: Path, tmp_path: Path) -> None:
     report = simulate(untrained, tmp_path / "r.npz", SimulateConfig(seconds=10.0), no_progress)
     assert report["seconds"] == pytest.approx(2.0)
-    with pytest.raises(SfvError, match="cannot be made"):
+    with pytest.raises(SfvError, match="cannot be made") as caught:
         simulate(untrained, tmp_path / "r.npz", SimulateConfig(seconds=-1.0), no_progress)
+    assert str(untrained) in str(caught.value)
+
+
+def test_a_policy_file_of_an_unknown_engine_is_refused_by_name(untrained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "policy.pt"
+    torch.save(torch.load(untrained, weights_only=True) | {"engine": "havok"}, path)
+    with pytest.raises(SfvError, match=r"policy\.pt': No physics engine 'havok'. Engines: pybullet, mujoco"):
+        Policy.load(path)
 
 
 @pytest.mark.parametrize("case", ["missing", "text", "one frame", "too short", "no legs", "nan"])
