@@ -57,7 +57,7 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
     if not any(run.checkpoints.glob("*.pt")):  # else the first report says how far the training was
         progress(STAGE, 0.0, config.minutes)
     with _ranks(run, processes) as ranks:
-        finished = _watch(ranks, config, progress)
+        finished = _watch(ranks, run, config, progress)
         if finished is None:
             raise SfvError(_failure(run, ranks))
     curve = json.loads(run.curve.read_text(encoding="utf-8"))
@@ -115,9 +115,13 @@ def _ranks(run: Run, processes: int) -> Iterator[list[subprocess.Popen[str]]]:
         _end(ranks)
 
 
-def _watch(ranks: list[subprocess.Popen[str]], config: TrainConfig, progress: Progress) -> dict[str, Any] | None:
-    """Pass the first process's reports on until it ends; return its last one, or None if it broke off."""
-    finished = None
+def _watch(ranks: list[subprocess.Popen[str]], run: Run, config: TrainConfig,
+           progress: Progress) -> dict[str, Any] | None:
+    """Pass the first process's reports on until it ends and keep the curve's picture up to date.
+
+    Return its last report, or None if it broke off.
+    """
+    finished, drawn = None, 0
     assert ranks[0].stdout is not None
     for line in ranks[0].stdout:
         report = read_report(line)
@@ -126,6 +130,10 @@ def _watch(ranks: list[subprocess.Popen[str]], config: TrainConfig, progress: Pr
         if report.pop("type") == "finished":
             finished = report
             continue
+        changed = run.curve.stat().st_mtime_ns if run.curve.exists() else 0
+        if changed != drawn:
+            drawn = changed
+            draw_curve(json.loads(run.curve.read_text(encoding="utf-8")), run.picture)
         by_time, by_samples = report["minutes"] / config.minutes, report["samples"] / config.samples
         if by_time >= by_samples:
             progress(STAGE, min(report["minutes"], config.minutes), config.minutes, **report)
