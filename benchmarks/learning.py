@@ -151,7 +151,7 @@ def _finishing(options: Options, name: str, path: Path, end: float | None) -> It
     motion = Motion.load(_captured(path, end))
     for seed in options.seeds:
         config = TrainConfig(engine=options.engine, minutes=options.minutes, seed=seed, processes=options.processes,
-                             goal=0.9)
+                             goal=0.97)
         with tempfile.TemporaryDirectory() as folder:
             row = learn(motion, config, Path(folder))
             report = simulate(Path(folder), Path(folder) / "take.npz", SimulateConfig(takes=TAKES), no_progress)
