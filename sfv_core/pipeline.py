@@ -62,6 +62,8 @@ class Stage:
     """The part of the configuration that the results depend on."""
     extra: str = ""
     """The optional packages that it cannot do without."""
+    lent: bool = False
+    """Whether what another job beside this one made from the same serves here too, as it takes long to make."""
     rehearsal: Callable[[Work], object] | None = None
     """Tries before all stages what would be a pity to learn after them; raises SfvError."""
 
@@ -104,7 +106,7 @@ STAGES = (
           makes=("keypoints.npz", "motion.npz", "camera.json", "overlay.mp4", "report.json", "report.html"),
           rehearsal=lambda work: try_video(work.inputs["video"])),
     Stage("train", train, needs=("motion.npz",), settings="train", extra="physics",
-          makes=("policy.pt", "curve.json", "curve.png")),
+          makes=("policy.pt", "curve.json", "curve.png"), lent=True),
     Stage("simulate", simulate, needs=("policy.pt",), settings="simulate", extra="physics",
           makes=("rollout.npz", "rollout.json", "rollout.png")),
     Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz", "map"), settings="bake",
@@ -128,7 +130,7 @@ def run(job: Job, progress: Progress, stages: Sequence[Stage] = STAGES) -> dict[
         work = Work(config, inputs, job.folder, job.artifacts, progress)
         record = recorded(job, stage)
         if record is None or record["made_from"] != ingredients(stage, work):
-            record = carry_out(job, stage, work)
+            record = (borrowed(job, stage, work) if stage.lent else None) or carry_out(job, stage, work)
         else:
             job.emit("log", stage=stage.name, text=f"{stage.name} is done already.")
         reports[stage.name] = record["report"]
@@ -161,7 +163,32 @@ def carry_out(job: Job, stage: Stage, work: Work) -> Report:
     missing = [name for name in stage.makes if not (job.artifacts / name).is_file()]
     if missing:
         raise RuntimeError(f"{stage.name} did not write {', '.join(missing)}")
-    record = {"made_from": made_from, "report": report, "seconds": time.monotonic() - began}
+    return _keep(job, stage, {"made_from": made_from, "report": report, "seconds": time.monotonic() - began})
+
+
+def borrowed(job: Job, stage: Stage, work: Work) -> Report | None:
+    """Take over what another job in the same folder made from the same; return its record, None where there is none.
+
+    So a take under another push does not train anew.
+    """
+    wanted = ingredients(stage, work)
+    for path in sorted(job.folder.parent.glob(f"*/stages/{stage.name}.json")):
+        folder = path.parent.parent
+        if folder == job.folder or not (folder / "job.json").is_file():
+            continue
+        other = Job(folder)
+        record = recorded(other, stage)
+        if record is None or record.get("made_from") != wanted:
+            continue
+        for name in stage.makes:
+            show_also_as(other.artifacts / name, job.artifacts / name)
+        job.emit("log", stage=stage.name, text=f"{stage.name} was done by an earlier job.")
+        return _keep(job, stage, record)
+    return None
+
+
+def _keep(job: Job, stage: Stage, record: Report) -> Report:
+    """Write what a stage's results were made from, and announce them."""
     with written_whole(_record_path(job, stage)) as path:
         path.write_text(json.dumps(record, indent=2, default=float), encoding="utf-8")
     for name in stage.makes:

@@ -75,6 +75,23 @@ def test_each_stage_finds_what_the_ones_before_it_made(job):
     assert [event["name"] for event in job.events() if event["kind"] == "artifact"] == ["motion.npz", "policy.pt"]
 
 
+def test_what_another_job_trained_from_the_same_serves_a_new_one(tmp_path, video, job):
+    table = (TABLE[0], replace(TABLE[1], lent=True))
+    do(job, table)
+    config = JobConfig(stages=("capture", "train"), video=str(video))
+    second = Job.create(tmp_path / "second", config)
+    reports, ran = do(second, table)
+    assert ran == ["capture"] and reports["train"] == {"count": 6}
+    assert (second.artifacts / "policy.pt").read_text() == "6 0"
+    third = Job.create(tmp_path / "third", replace(config, train=TrainConfig(seed=1)))
+    assert do(third, table)[1] == ["capture", "train"]
+    (job.artifacts / "policy.pt").unlink()
+    (second.artifacts / "policy.pt").unlink()
+    fourth = Job.create(tmp_path / "fourth", config)
+    assert do(fourth, table)[1] == ["capture", "train"]
+    assert next(stage for stage in STAGES if stage.name == "train").lent
+
+
 def test_what_a_stage_advises_is_an_event_each_time(job):
     table = (TABLE[0], replace(TABLE[1], function=lambda task: count(task) | {"advice": "Say more."}))
     for _ in range(2):
