@@ -170,11 +170,11 @@ class PyBullet:
         for i in range(self.worlds) if ids is None else ids:
             positions = [*balls[i], *hinges[i]]
             control, simulate = self._worlds[i].control, self._worlds[i].simulate
-            pushed = [] if forces is None else np.flatnonzero(forces[i].any(axis=1)).tolist()
+            pushes = {} if forces is None else {link: forces[i, link] for link in np.flatnonzero(forces[i].any(axis=1))}
             for _ in range(substeps):
                 control(targetPositions=positions)
-                for link in pushed:
-                    self._push(i, link, forces[i, link])
+                for link, force in pushes.items():
+                    self._push(i, int(link), force)
                 simulate()
             self._read(i)
 
