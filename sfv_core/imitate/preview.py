@@ -33,7 +33,7 @@ from sfv_core.physics.engine import PHYSICS_RATE, open_engine
 from sfv_core.progress import Progress
 
 STAGE = "preview"
-NEAR = 0.05
+NEAR = 0.06
 """Mean distance of the joints from the reference's in m that is good enough."""
 
 

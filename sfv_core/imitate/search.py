@@ -157,17 +157,17 @@ def _search_part(known: _Known, part: _Part, state: State, effort: Effort, limit
         tell(part.start + share * min(work, (effort.passes + 1) * len(steps)), near)
 
     models, best, seen, passes = known.of(steps, step_done), None, [], 0
-    idle = 0
+    idle, own = 0, part.stop - part.start
     for number in range(effort.passes):
         models = learn(engine.character, models, seen, _DOUBT)
         feedback = regulate(engine.character, models)
         attempt, seen = explore(engine, reference, (part.start * SUBSTEPS, state), feedback, best,
                                 _NOISE * _CALMER**number, known.generator, step_done)
-        through = len(attempt.offsets) == len(steps)
+        through = len(attempt.offsets) >= own
         idle = idle + 1 if best is not None and through and attempt.cost > _GAIN * best.cost else 0
         best = attempt if best is None or attempt.better_than(best) else best
         passes = number + 1
-        near = float(distances(reference, engine, part.start, best.states).mean())
+        near = float(distances(reference, engine, part.start, best.states[slice(own)]).mean())
         work = (number + 2) * len(steps)
         if (through and near < effort.near) or idle >= _PATIENCE or time.monotonic() - began > limit:
             break
