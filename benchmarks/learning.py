@@ -24,9 +24,9 @@ from sfv_core.character.deepmimic import load_clip
 from sfv_core.config import SimulateConfig, TrainConfig
 from sfv_core.imitate.evaluate import judge
 from sfv_core.imitate.policy import Policy
-from sfv_core.imitate.rollout import simulate
 from sfv_core.imitate.train import train
 from sfv_core.progress import no_progress
+from sfv_core.takes.rollout import simulate
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PUBLISHED = {"backflip": .729, "cartwheel": .804, "crawl": .932, "dance_a": .863, "dance_b": .823,

@@ -22,8 +22,8 @@ from sfv_core.character.build import character_for
 from sfv_core.character.deepmimic import load_clip
 from sfv_core.character.fit import fit
 from sfv_core.config import PreviewConfig
-from sfv_core.imitate.preview import preview
 from sfv_core.imitate.reference import make_reference
+from sfv_core.preview.preview import preview
 from sfv_core.progress import no_progress
 
 NEAR_CM = 8.0

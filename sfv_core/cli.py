@@ -115,7 +115,7 @@ def loop(options: argparse.Namespace, console: Console) -> Report:
     can go on for ever."""
     motion, out = existing_file(options.motion, "motion"), options.out and output_file(options.out, ".npz")
     with made_for_output(out.parent) if out else nullcontext(), needing("physics"):
-        from .imitate.cut import cut
+        from .cycles.cut import cut
 
         report = cut(motion, out, options.start, options.end)
     if not report["repeats"] and not options.json:
@@ -166,7 +166,7 @@ def preview(options: argparse.Namespace, console: Console) -> Report:
     """Perform a motion under physics within seconds, without training: one take, found by search."""
     motion, out = existing_file(options.motion, "motion"), output_file(options.out, ".npz")
     with made_for_output(out.parent), needing("physics"):
-        from .imitate.preview import preview as run
+        from .preview.preview import preview as run
 
         report = run(motion, out, read_settings(options, PreviewConfig), console.progress)
     return {**report, "files": [str(out)]}
@@ -179,11 +179,11 @@ def simulate(options: argparse.Namespace, console: Console) -> Report:
     if not policy.is_dir():
         existing_file(policy, "policy")
     with made_for_output(out.parent), needing("physics"):
-        from .imitate.rollout import simulate as run
+        from .takes.rollout import simulate as run
 
         report = run(policy, out, read_settings(options, SimulateConfig), console.progress)
     if not options.json:
-        from .imitate.take_report import ranking_lines
+        from .takes.report import ranking_lines
 
         for line in ranking_lines(report):
             console.say(line)
@@ -197,9 +197,9 @@ def robustness(options: argparse.Namespace, console: Console) -> Report:
     if not policy.is_dir():
         existing_file(policy, "policy")
     with made_for_output(out), needing("physics"):
-        from .imitate.robustness import FILES
-        from .imitate.robustness import robustness as run
-        from .imitate.robustness_report import lines
+        from .takes.robustness import FILES
+        from .takes.robustness import robustness as run
+        from .takes.robustness_report import lines
 
         report = run(policy, out, read_settings(options, RobustnessConfig), console.progress)
     for line in [] if options.json else lines(report):

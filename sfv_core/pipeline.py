@@ -88,7 +88,7 @@ def train(work: Work) -> Report:
 def simulate(work: Work) -> Report:
     """Let the policy perform, and record what its body does."""
     with needing("physics"):
-        from .imitate.rollout import simulate as run
+        from .takes.rollout import simulate as run
         return run(work.inputs["policy.pt"], work.artifacts / "rollout.npz", work.config.simulate, work.progress)
 
 

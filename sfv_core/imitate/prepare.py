@@ -10,9 +10,9 @@ from sfv_core.character.build import character_for
 from sfv_core.character.character import Character
 from sfv_core.character.fit import fit
 from sfv_core.config import TrainConfig
+from sfv_core.cycles.cycle import make_loop
+from sfv_core.cycles.loop import best_loop, find_loop
 from sfv_core.errors import SfvError
-from sfv_core.imitate.cycle import make_loop
-from sfv_core.imitate.loop import best_loop, find_loop
 from sfv_core.imitate.reference import LONGEST, check_length, make_reference
 
 

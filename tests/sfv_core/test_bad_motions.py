@@ -24,11 +24,11 @@ from sfv_core.errors import SfvError
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.policy import Network, Normaliser, Policy
 from sfv_core.imitate.reference import make_reference
-from sfv_core.imitate.rollout import simulate
 from sfv_core.imitate.rules import PAPER, Rules
 from sfv_core.imitate.train import train
 from sfv_core.physics.engine import open_engine
 from sfv_core.progress import no_progress
+from sfv_core.takes.rollout import simulate
 
 
 def without_legs() -> Motion:

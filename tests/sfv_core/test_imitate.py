@@ -27,11 +27,11 @@ from sfv_core.imitate.policy import Network, Normaliser, Policy
 from sfv_core.imitate.posture import posture
 from sfv_core.imitate.ppo import Ppo, Recipe
 from sfv_core.imitate.reference import Reference, make_reference
-from sfv_core.imitate.rollout import simulate
 from sfv_core.imitate.start import beginning, fixed
 from sfv_core.imitate.train import train
 from sfv_core.physics.engine import PHYSICS_RATE, State, open_engine
 from sfv_core.progress import no_progress
+from sfv_core.takes.rollout import simulate
 
 CLIPS = ("walk", "backflip", "kick")
 

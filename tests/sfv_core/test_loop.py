@@ -18,12 +18,12 @@ from sfv_core.character import deepmimic
 from sfv_core.character.build import character_for
 from sfv_core.character.fit import fit
 from sfv_core.cli import main
+from sfv_core.cycles.cut import cut
+from sfv_core.cycles.cycle import LARGEST_TURN, make_loop
+from sfv_core.cycles.loop import SURE, best_loop, find_loop, loop_between
+from sfv_core.cycles.similarity import clouds
 from sfv_core.errors import SfvError
-from sfv_core.imitate.cut import cut
-from sfv_core.imitate.cycle import LARGEST_TURN, make_loop
-from sfv_core.imitate.loop import SURE, best_loop, find_loop, loop_between
 from sfv_core.imitate.reference import make_reference
-from sfv_core.imitate.similarity import clouds
 
 
 @cache

@@ -18,16 +18,16 @@ from sfv_core.character.character import Character
 from sfv_core.character.fit import fit
 from sfv_core.config import PreviewConfig
 from sfv_core.errors import Cancelled, SfvError
-from sfv_core.imitate import search as searching
-from sfv_core.imitate.deviation import deviate, deviation, goals, spread
-from sfv_core.imitate.explore import explore
-from sfv_core.imitate.feedback import Experience, Models, act, experiment, learn, no_models, regulate, together
 from sfv_core.imitate.posture import posture
-from sfv_core.imitate.preview import preview, repaired_reference
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.rules import SUBSTEPS
-from sfv_core.imitate.search import Effort, Performance, distances, search
 from sfv_core.physics.engine import Engine, open_engine
+from sfv_core.preview import search as searching
+from sfv_core.preview.deviation import deviate, deviation, goals, spread
+from sfv_core.preview.explore import explore
+from sfv_core.preview.feedback import Experience, Models, act, experiment, learn, no_models, regulate, together
+from sfv_core.preview.preview import preview, repaired_reference
+from sfv_core.preview.search import Effort, Performance, distances, search
 from sfv_core.progress import no_progress
 
 pytest.importorskip("mujoco", reason="The searches are quick in MuJoCo only.")

@@ -19,24 +19,24 @@ from sfv_core.character.fit import fit
 from sfv_core.cli import parser
 from sfv_core.config import JobConfig, RobustnessConfig, SimulateConfig
 from sfv_core.errors import Cancelled, SfvError
-from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances, changed, circumstances_of, link_of, shoves_of
-from sfv_core.imitate.disturbed import STRIDE, Disturbed, Shove, torques
 from sfv_core.imitate.environment import Environment
-from sfv_core.imitate.figures import jitter, sole_corners, state_of
-from sfv_core.imitate.onto import onto_captured, tilted
-from sfv_core.imitate.perform import perform
 from sfv_core.imitate.policy import Network, Normaliser, Policy
 from sfv_core.imitate.reference import make_reference
-from sfv_core.imitate.robustness import borne, robustness
-from sfv_core.imitate.robustness_report import lines
-from sfv_core.imitate.rollout import simulate
-from sfv_core.imitate.settle import settle
-from sfv_core.imitate.take import fallen
 from sfv_core.options import read_settings
 from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, open_engine
 from sfv_core.progress import no_progress
 from sfv_core.push import parse_push
 from sfv_core.schema import parse, to_json
+from sfv_core.takes.circumstances import MOST_WORLDS, Circumstances, changed, circumstances_of, link_of, shoves_of
+from sfv_core.takes.disturbed import STRIDE, Disturbed, Shove, torques
+from sfv_core.takes.figures import jitter, sole_corners, state_of
+from sfv_core.takes.onto import onto_captured, tilted
+from sfv_core.takes.perform import perform
+from sfv_core.takes.robustness import borne, robustness
+from sfv_core.takes.robustness_report import lines
+from sfv_core.takes.rollout import simulate
+from sfv_core.takes.settle import settle
+from sfv_core.takes.take import fallen
 
 ENGINES = ("pybullet", "mujoco")
 each_engine = pytest.mark.parametrize("name", ENGINES)

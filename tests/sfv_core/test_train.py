@@ -18,9 +18,9 @@ from sfv_core.character import deepmimic
 from sfv_core.config import SimulateConfig, TrainConfig
 from sfv_core.errors import Cancelled, SfvError
 from sfv_core.imitate.checkpoint import checkpoints
-from sfv_core.imitate.rollout import simulate
 from sfv_core.imitate.train import train
 from sfv_core.progress import no_progress
+from sfv_core.takes.rollout import simulate
 
 pytestmark = pytest.mark.slow
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="Processes are found through /proc.")

@@ -9,9 +9,9 @@ import numpy as np
 from retarget import kinematics, rotation
 from retarget.motion import Motion
 from sfv_core.character.character import Character
-from sfv_core.imitate.disturbed import RECORD_RATE
-from sfv_core.imitate.take import Take
 from sfv_core.physics.engine import State
+from sfv_core.takes.disturbed import RECORD_RATE
+from sfv_core.takes.take import Take
 
 NEAR = 0.005
 """A corner of a sole stands on the ground below this height in m."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from retarget.files import read_motion
+from sfv_core.cycles.cycle import make_loop
+from sfv_core.cycles.loop import SURE, Loop, best_loop, loop_between
+from sfv_core.cycles.picture import draw_loop
 from sfv_core.errors import SfvError
-from sfv_core.imitate.cycle import make_loop
-from sfv_core.imitate.loop import SURE, Loop, best_loop, loop_between
-from sfv_core.imitate.loop_picture import draw_loop
 
 
 def cut(path: Path, out: Path | None, start: float | None, end: float | None) -> dict[str, Any]:

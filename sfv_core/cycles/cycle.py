@@ -12,8 +12,8 @@ import numpy as np
 
 from retarget import rotation
 from retarget.motion import Motion
+from sfv_core.cycles.loop import Loop
 from sfv_core.errors import SfvError
-from sfv_core.imitate.loop import Loop
 
 BLEND = 0.2
 """Time in s over which the seam is blended; a quarter of a shorter cycle."""

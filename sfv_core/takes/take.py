@@ -9,10 +9,10 @@ import numpy as np
 from retarget import kinematics, rotation
 from retarget.motion import Motion
 from sfv_core.character.character import Character
-from sfv_core.imitate.disturbed import RECORD_RATE, STRIDE, Note
 from sfv_core.imitate.environment import FARTHEST_LINK
 from sfv_core.imitate.reference import Reference
 from sfv_core.physics.engine import PHYSICS_RATE, State
+from sfv_core.takes.disturbed import RECORD_RATE, STRIDE, Note
 
 _TRUNK = ("pelvis", "spine3", "neck")
 _DOWN, _CLEAR = 0.02, 0.15

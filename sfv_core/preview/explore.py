@@ -14,12 +14,12 @@ import numpy as np
 
 from retarget import rotation
 from sfv_core.character.character import Character
-from sfv_core.imitate.deviation import deviation, goals
-from sfv_core.imitate.feedback import Experience, Feedback, act
 from sfv_core.imitate.posture import centre_of_mass, posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import SUBSTEPS
 from sfv_core.physics.engine import Engine, State
+from sfv_core.preview.deviation import deviation, goals
+from sfv_core.preview.feedback import Experience, Feedback, act
 
 WINDOW = 3
 """Control steps for which an offset lasts."""

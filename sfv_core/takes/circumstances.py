@@ -12,12 +12,12 @@ from retarget import rotation
 from sfv_core.character.character import Character, Link
 from sfv_core.config import SimulateConfig
 from sfv_core.errors import SfvError
-from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.observation import heading
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference
 from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, open_engine
 from sfv_core.push import DIRECTIONS, Push
+from sfv_core.takes.disturbed import Disturbed, Shove
 
 PARTS = {"chest": "spine3", "torso": "spine3", "trunk": "spine3", "back": "spine3", "pelvis": "pelvis",
          "hips": "pelvis", "head": "neck", "neck": "neck", "thigh": "hip", "shin": "knee", "calf": "knee",

@@ -14,13 +14,13 @@ from typing import Literal
 
 import numpy as np
 
-from sfv_core.imitate.deviation import goals
-from sfv_core.imitate.explore import Attempt, explore
-from sfv_core.imitate.feedback import Experience, Models, experiment, learn, no_models, regulate, together
 from sfv_core.imitate.posture import posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE, SUBSTEPS
 from sfv_core.physics.engine import Engine, State
+from sfv_core.preview.deviation import goals
+from sfv_core.preview.explore import Attempt, explore
+from sfv_core.preview.feedback import Experience, Models, experiment, learn, no_models, regulate, together
 
 PART, BEYOND = 3 * CONTROL_RATE, CONTROL_RATE // 2
 """Largest number of control steps of a part, and of what is looked at after it."""

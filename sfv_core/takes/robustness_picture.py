@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retarget.whole import written_whole
-from sfv_core.imitate.robustness_report import SHARE, Span, Strength
+from sfv_core.takes.robustness_report import SHARE, Span, Strength
 
 _ANGLES = {"front": 0.5 * np.pi, "left": np.pi, "back": 1.5 * np.pi, "right": 0.0}
 _COLOUR, _PALE = "#1971c2", "#a5d8ff"

@@ -20,17 +20,17 @@ from sfv_core.character.character import Character
 from sfv_core.config import PreviewConfig, TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.extras import installed
-from sfv_core.imitate.figures import figures
-from sfv_core.imitate.onto import onto_captured
 from sfv_core.imitate.prepare import prepare
 from sfv_core.imitate.reference import Reference, make_reference
-from sfv_core.imitate.replay import replay
 from sfv_core.imitate.rules import CONTROL_RATE
-from sfv_core.imitate.search import Effort, search
-from sfv_core.imitate.settle import settle
-from sfv_core.imitate.take import Take, motion_of, with_motion
 from sfv_core.physics.engine import PHYSICS_RATE, open_engine
+from sfv_core.preview.replay import replay
+from sfv_core.preview.search import Effort, search
 from sfv_core.progress import Progress
+from sfv_core.takes.figures import figures
+from sfv_core.takes.onto import onto_captured
+from sfv_core.takes.settle import settle
+from sfv_core.takes.take import Take, motion_of, with_motion
 
 STAGE = "preview"
 NEAR = 0.06

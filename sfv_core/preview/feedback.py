@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfv_core.character.character import Character
-from sfv_core.imitate.deviation import deviate, deviation, goals, spread
 from sfv_core.imitate.posture import posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import SUBSTEPS
 from sfv_core.physics.engine import Engine
+from sfv_core.preview.deviation import deviate, deviation, goals, spread
 
 LEAD = 24
 """Ticks by which targets are ahead of the reference: a joint's damping makes it late by 0.1 s."""

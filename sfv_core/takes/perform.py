@@ -11,16 +11,16 @@ from retarget import kinematics
 from retarget.motion import Skeleton
 from sfv_core.character.character import Character
 from sfv_core.errors import SfvError
-from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances
-from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.policy import Policy, one_thread
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.start import fixed
-from sfv_core.imitate.take import Take, take_of
 from sfv_core.physics.engine import Engine, State
 from sfv_core.progress import Progress
+from sfv_core.takes.circumstances import MOST_WORLDS, Circumstances
+from sfv_core.takes.disturbed import Disturbed, Shove
+from sfv_core.takes.take import Take, take_of
 
 STAGE = "simulate"
 _POSE = 0.2

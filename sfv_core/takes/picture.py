@@ -11,9 +11,9 @@ from retarget.contact import runs
 from retarget.whole import written_whole
 from sfv_core.character.character import Character
 from sfv_core.config import SimulateConfig
-from sfv_core.imitate.disturbed import RECORD_RATE
-from sfv_core.imitate.figures import errors
-from sfv_core.imitate.take import Take
+from sfv_core.takes.disturbed import RECORD_RATE
+from sfv_core.takes.figures import errors
+from sfv_core.takes.take import Take
 
 _PUSH, _FALL = "#d9480f", "#c92a2a"
 

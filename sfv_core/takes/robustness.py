@@ -17,18 +17,18 @@ import numpy as np
 
 from sfv_core.config import RobustnessConfig
 from sfv_core.errors import naming
-from sfv_core.imitate.circumstances import MOST_WORLDS, Circumstances, link_of
-from sfv_core.imitate.disturbed import Disturbed, Shove
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference, make_reference
-from sfv_core.imitate.robustness_picture import draw_robustness
-from sfv_core.imitate.robustness_report import SHARE, Span, Strength
-from sfv_core.imitate.rollout import load_policy
 from sfv_core.imitate.run import write_json
-from sfv_core.imitate.trial import LEAD_IN, Clock, moments, survive
 from sfv_core.physics.engine import PHYSICS_RATE
 from sfv_core.progress import Progress
 from sfv_core.push import DIRECTIONS
+from sfv_core.takes.circumstances import MOST_WORLDS, Circumstances, link_of
+from sfv_core.takes.disturbed import Disturbed, Shove
+from sfv_core.takes.robustness_picture import draw_robustness
+from sfv_core.takes.robustness_report import SHARE, Span, Strength
+from sfv_core.takes.rollout import load_policy
+from sfv_core.takes.trial import LEAD_IN, Clock, moments, survive
 
 STAGE = "robustness"
 FORMAT_VERSION = 1

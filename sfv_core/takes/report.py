@@ -9,10 +9,10 @@ import numpy as np
 from retarget.contact import runs
 from sfv_core.character.character import Character
 from sfv_core.config import SimulateConfig
-from sfv_core.imitate.disturbed import RECORD_RATE
-from sfv_core.imitate.figures import errors
-from sfv_core.imitate.take import Take
 from sfv_core.push import Push
+from sfv_core.takes.disturbed import RECORD_RATE
+from sfv_core.takes.figures import errors
+from sfv_core.takes.take import Take
 
 FORMAT_VERSION = 1
 _BLAMED_S = 3.0

@@ -13,8 +13,8 @@ import numpy as np
 
 from retarget import rotation
 from retarget.motion import Motion
+from sfv_core.cycles.similarity import Clouds, clouds
 from sfv_core.errors import SfvError
-from sfv_core.imitate.similarity import Clouds, clouds
 
 SURE = 0.7
 """Confidence from which a motion counts as one that repeats."""

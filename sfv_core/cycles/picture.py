@@ -8,8 +8,8 @@ import numpy as np
 
 from retarget.motion import Motion
 from retarget.whole import written_whole
-from sfv_core.imitate.loop import Loop
-from sfv_core.imitate.similarity import clouds
+from sfv_core.cycles.loop import Loop
+from sfv_core.cycles.similarity import clouds
 
 _MOMENTS = 400
 """Moments shown at most."""

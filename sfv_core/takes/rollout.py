@@ -11,19 +11,19 @@ import numpy as np
 from retarget.motion import Motion
 from sfv_core.config import SimulateConfig
 from sfv_core.errors import SfvError, naming
-from sfv_core.imitate.circumstances import Circumstances, circumstances_of, shoves_of
-from sfv_core.imitate.figures import Figures, figures, quality
-from sfv_core.imitate.onto import onto_captured, tilted
-from sfv_core.imitate.perform import perform
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.run import write_json
-from sfv_core.imitate.settle import settle
-from sfv_core.imitate.take import Take, motion_of, with_motion
-from sfv_core.imitate.take_picture import draw_take
-from sfv_core.imitate.take_report import advice, take_json
 from sfv_core.progress import Progress
+from sfv_core.takes.circumstances import Circumstances, circumstances_of, shoves_of
+from sfv_core.takes.figures import Figures, figures, quality
+from sfv_core.takes.onto import onto_captured, tilted
+from sfv_core.takes.perform import perform
+from sfv_core.takes.picture import draw_take
+from sfv_core.takes.report import advice, take_json
+from sfv_core.takes.settle import settle
+from sfv_core.takes.take import Take, motion_of, with_motion
 
 LONGEST = 600.0
 """Longest take, and longest all takes together may be, times ten, in s: about 1 GB of notes."""

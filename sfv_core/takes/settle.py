@@ -17,7 +17,7 @@ from retarget.ik import reach
 from retarget.motion import Motion
 from retarget.smoothing import at_least
 from sfv_core.character.character import Character
-from sfv_core.imitate.figures import NEAR, sole_corners, soles, state_of
+from sfv_core.takes.figures import NEAR, sole_corners, soles, state_of
 
 STANDS = 0.3
 """Speed over the ground in m/s up to which a sole that touches it stands; a faster one brushes it."""
