@@ -158,6 +158,7 @@ def test_ctrl_c_in_a_training_ends_everything_and_the_same_command_goes_on(tmp_p
     said = ""
     while "samples=" not in said or "samples=0 " in said:
         said = process.stderr.readline()
+        assert said, "the training ended before it had learnt from anything"
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate()[1]
     assert process.returncode == 130
