@@ -33,6 +33,8 @@ bench:     ## Every figure that the project claims
 	$(CORE) -m benchmarks.extremities
 	$(CORE) -m benchmarks.refine
 	$(CORE) -m benchmarks.physics
+	$(CORE) -m benchmarks.first_aid
+	$(CORE) -m benchmarks.preview
 	$(CORE) -m benchmarks.retarget
 
 examples:  ## Render the example clips anew
