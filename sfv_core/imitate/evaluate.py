@@ -9,11 +9,12 @@ import numpy as np
 
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.group import Group
-from sfv_core.imitate.policy import Policy, one_thread
+from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import make_reference
 from sfv_core.imitate.rules import EPISODE
 from sfv_core.imitate.start import anywhere, beginning
 from sfv_core.physics.engine import open_engine
+from sfv_core.threads import one_thread
 
 
 @dataclass(frozen=True)

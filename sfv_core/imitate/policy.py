@@ -5,8 +5,6 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -192,17 +190,6 @@ def _motion_from_dict(data: dict[str, Any]) -> Motion:
                         data["rest_rotations"].numpy(), int(data["root"]))
     return Motion(skeleton, float(data["fps"]), data["root_pos"].numpy(), data["rotations"].numpy(),
                   loop=bool(data["loop"]))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread inside the block: for networks this small a second one costs more than it gives."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def load_tensors(path: Path, hint: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ..body.model import SMPL_NAMES, SMPL_PARENTS, load_body, skeleton_of
 from ..config import PriorConfig
 from ..errors import SfvError
 from ..progress import Progress
+from ..threads import one_thread
 from . import vae
 from .mocap import Mocap, mirrored, read_folder
 from .vae import JOINTS, About, PosePrior, matrices
@@ -74,12 +75,8 @@ def train(folder: Path, out: Path, config: PriorConfig, progress: Progress) -> d
     held_out = choose_held_out(mocap, config.seed)
     poses = split(mocap, held_out)
     checkpoint = out.with_name(out.name + ".checkpoint")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the network is small: a second thread costs more than it gives
-    try:
+    with one_thread():
         prior, epochs = _learn(poses, config, checkpoint, progress)
-    finally:
-        torch.set_num_threads(threads)
     angle, distance = errors(prior, poses.judge)
     about = About(tuple(n for i, n in enumerate(mocap.names) if i not in held_out or len(mocap.names) == 1),
                   tuple(mocap.names[i] for i in sorted(held_out)), config.licence, len(poses.train) // 2, config.seed,

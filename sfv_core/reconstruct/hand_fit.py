@@ -16,6 +16,7 @@ from torch import Tensor
 from retarget import rotation
 
 from ..pose.closeup import Closeup
+from ..threads import one_thread
 from . import hand_model
 from .hand_model import LIMITS, PALM, RELAXED, HandShape, landmarks
 
@@ -78,9 +79,7 @@ def _fitted(xy: np.ndarray, xyz: np.ndarray, score: np.ndarray, fps: float, leng
     frames = score.shape[1]
     angles = np.tile(RELAXED, (2, frames, 1))
     palm, misfit = np.tile(rotation.IDENTITY, (2, frames, 1)), np.zeros((2, frames))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the arrays are small: a second thread costs more than it gives
-    try:
+    with one_thread():
         for begin in range(0, frames, _PART):
             first, last = max(begin - _OVERLAP, 0), min(begin + _PART + _OVERLAP, frames)
             if not np.any(score[:, first:last] > 0):
@@ -91,8 +90,6 @@ def _fitted(xy: np.ndarray, xyz: np.ndarray, score: np.ndarray, fps: float, leng
             results, keep = fit(steps), slice(begin - first, min(begin + _PART, frames) - first)
             for whole, part in zip((angles, palm, misfit), results, strict=True):
                 whole[:, begin : begin + _PART] = part[:, keep]
-    finally:
-        torch.set_num_threads(threads)
     return angles, palm, misfit
 
 

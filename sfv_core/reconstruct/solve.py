@@ -6,8 +6,7 @@ looks along +Y (tilted up or down as it stood), so a person who faces the camera
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +20,7 @@ from ..errors import SfvError
 from ..pose.keypoints import Keypoints
 from ..pose.swap import repair
 from ..progress import Progress
+from ..threads import one_thread
 from . import fit, landmarks
 from .camera import Camera, guess_focal
 from .contact import find_contacts
@@ -94,7 +94,7 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
         raise SfvError("These keypoints have no 3D landmarks and nothing lifts them; use another estimator.")
     counter = _Counter(progress, fit.steps_needed(len(observations), iterations))
     model = PoseModel(skeleton, latent)
-    with _one_thread():
+    with one_thread():
         track, trust = _initial(skeleton, observations, focal, centre)
         track = track if latent is None else latent.encode(track)
         what = fit.seen(observations, trust, focal, centre, focal_known)
@@ -110,17 +110,6 @@ def reconstruct(keypoints: Keypoints, skeleton: Skeleton, progress: Progress, fo
     focal *= float(torch.exp(shape.log_focal))
     points = Points(model.landmark_offsets(shape).numpy().astype(float))
     return _in_world(fitted, posed, ground, points, observations, focal, keypoints.size, start, trust, swaps)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch work on one thread: the arrays are small, and a second one costs more than it gives."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Counter:

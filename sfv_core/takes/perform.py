@@ -12,7 +12,7 @@ from retarget.motion import Skeleton
 from sfv_core.character.character import Character
 from sfv_core.errors import SfvError
 from sfv_core.imitate.environment import Environment
-from sfv_core.imitate.policy import Policy, one_thread
+from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.start import fixed
@@ -21,6 +21,7 @@ from sfv_core.progress import Progress
 from sfv_core.takes.circumstances import MOST_WORLDS, Circumstances
 from sfv_core.takes.disturbed import Disturbed, Shove
 from sfv_core.takes.take import Take, take_of
+from sfv_core.threads import one_thread
 
 STAGE = "simulate"
 _POSE = 0.2

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sfv_core.imitate.environment import FARTHEST_LINK
-from sfv_core.imitate.policy import Policy, one_thread
+from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.physics.engine import PHYSICS_RATE, State
@@ -16,6 +16,7 @@ from sfv_core.progress import Progress
 from sfv_core.takes.disturbed import Disturbed
 from sfv_core.takes.perform import environment_for
 from sfv_core.takes.take import fallen
+from sfv_core.threads import one_thread
 
 LEAD_IN = 0.25
 """Time in s from a trial's start to its push, in which the character comes off the reference's own track."""

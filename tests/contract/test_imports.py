@@ -29,6 +29,7 @@ OWNERS = {
     "sfv_core/background.py": {"cv2"},
     "sfv_core/body/model.py": {"smplx", "torch"},
     "sfv_core/prior/": {"torch"},
+    "sfv_core/threads.py": {"torch"},
     "sfv_core/reconstruct/": {"torch"},
     "sfv_core/lift/": {"torch"},
     "sfv_core/imitate/": {"torch"},

@@ -15,12 +15,12 @@ from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate.checkpoint import KEPT, checkpoints, go_on, save_checkpoint
 from sfv_core.imitate.group import Group
-from sfv_core.imitate.policy import one_thread
 from sfv_core.imitate.prepare import prepare
 from sfv_core.imitate.rank import Rank
 from sfv_core.imitate.run import Run
 from sfv_core.imitate.train import train
 from sfv_core.progress import no_progress
+from sfv_core.threads import one_thread
 
 CONFIG = TrainConfig(engine="mujoco", processes=1, samples=4096, start="bins")
 
