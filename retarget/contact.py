@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from .smoothing import rising
+
+NEAR, FAR = 0.12, 0.35
+"""Height of a foot or hand over the floor, in hip heights, up to which the floor binds it, and from which on it is
+free."""
 _BEGINS = (0.25, 0.05)
 _LASTS = (0.4, 0.08)
 """Speed in m/s and height in m below which a contact begins, and up to which it lasts, for hips 0.9 m above the
@@ -17,6 +22,11 @@ _FADE_S = 0.2
 """Time in s in which a correction fades before and after a contact."""
 SLIDES = 0.2
 """Way in hip heights beyond which a foot that moves during a contact is meant to slide, and is left to."""
+
+
+def bound(heights: np.ndarray, hip_height: float) -> np.ndarray:
+    """Return how much the floor binds what is that high over it, 1 near it, 0 far from it. heights: (...) m."""
+    return 1.0 - rising((heights / hip_height - NEAR) / (FAR - NEAR))
 
 
 def touching(places: np.ndarray, fps: float, hip_height: float) -> np.ndarray:

@@ -17,18 +17,16 @@ import numpy as np
 
 from . import rotation
 from .bending import bend_limb
-from .contact import SLIDES, held, runs, touching
+from .contact import SLIDES, bound, held, runs, touching
 from .legs import Leg, legs_of
 from .posing import Posing
 from .rest import Body
 from .roles import SIDES
 from .size import Size
-from .smoothing import at_least, rising, smooth
+from .smoothing import at_least, smooth
 
 _TOES_UP = 0.98
 """Sine of the steepest that toes are bent up."""
-_NEAR, _FAR = 0.12, 0.35
-"""Height of a foot, in hip heights, up to which it goes to its goal, and from which on the leg keeps its own pose."""
 _FOLLOW_S = 0.5
 """Time in s over which the hips follow where the ankles had to go."""
 _EASY = 0.97
@@ -94,7 +92,7 @@ class Feet:
         wanted = np.zeros_like(points[..., :2]) if self.locked else points[..., :2]
         slides = SLIDES * hip_height if self.locked else np.inf
         goal[:, :2] += held((goal[:, None] + arms)[..., :2], wanted, touches, self.fps, slides)
-        near = 1.0 - rising((clear / hip_height - _NEAR) / (_FAR - _NEAR))
+        near = bound(clear, hip_height)
         return Step(goal, followed, touches.any(axis=1), np.where(touches.any(axis=1), 1.0, near))
 
     def _touches(self, leg: Leg, points: np.ndarray, given: np.ndarray | None) -> np.ndarray:

@@ -8,14 +8,11 @@ from typing import Literal
 import numpy as np
 
 from .bending import bend_limb
+from .contact import bound
 from .posing import Posing
 from .rest import Body
 from .roles import SIDES
 from .size import Size
-from .smoothing import rising
-
-_NEAR, _FAR = 0.12, 0.35
-"""Height of a hand, in hip heights, up to which it goes to its place over the floor, and from which on it is free."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class Hands:
             seen = (hand - _shoulders(ours, self.source)) @ ours.axes * (_arm(theirs) / _arm(ours))
             return _shoulders(theirs, self.target) + seen @ theirs.axes.T
         goal, own = self.size.of(hand), self.target.place(theirs.roles[f"{side}Hand"]) @ theirs.axes
-        free = rising((goal[:, 2] / theirs.hip_height - _NEAR) / (_FAR - _NEAR))[:, None]
-        return (goal + free * (own - goal)) @ theirs.axes.T
+        near = bound(goal[:, 2], theirs.hip_height)[:, None]
+        return (own + near * (goal - own)) @ theirs.axes.T
 
 
 def _shoulders(body: Body, posing: Posing) -> np.ndarray:

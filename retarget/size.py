@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .contact import LOWEST
+from .contact import LOWEST, NEAR
 from .legs import legs_of
 from .posing import Posing
 from .rest import Body, scale_between
-
-_NEAR = 0.12
-"""Height of the lowest feet, in hip heights, up to which they are taken to stand on the floor."""
 
 
 @dataclass(frozen=True)
@@ -58,4 +55,4 @@ def _floor(ours: Body, theirs: Body, source: Posing) -> float:
     """Return how high the source's lowest joint is while it stands, in m; 0 where its feet stay away from z = 0."""
     heights = [(leg.points(source) @ ours.up - leg.heights).min(axis=1) for leg, _ in legs_of(ours, theirs)]
     lowest = float(np.percentile(np.min(heights, axis=0), LOWEST)) if heights else 0.0
-    return lowest if lowest < _NEAR * ours.hip_height else 0.0
+    return lowest if lowest < NEAR * ours.hip_height else 0.0
