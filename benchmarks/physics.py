@@ -1,7 +1,8 @@
 """How fast the physics runs, beside PyBullet's own imitation environment, and what was learnt in it.
 
 python -m benchmarks.physics [--json]                the speeds, and the kept results of the long runs with their age
-python -m benchmarks.physics --run NAME [--engine mujoco] [--minutes 30] [--seeds 3] [--processes 2] [--only CLIP …]
+python -m benchmarks.physics --run NAME [--engine mujoco] [--minutes 30] [--samples N] [--seeds 3]
+        [--first 0] [--processes 2] [--only CLIP …]
                                                      make a run anew; the names are those of benchmarks/learning.py
 """
 
@@ -41,8 +42,9 @@ _PEER_EPISODE = 20
 def measure(options: argparse.Namespace) -> list[Figure]:
     """Make a run anew where one is asked for, measure the speeds, and add what was kept."""
     if options.run:
-        learning.run(options.run, learning.Options(options.engine, options.minutes, options.processes,
-                                                   tuple(range(options.seeds)), tuple(options.only)))
+        learning.run(options.run, learning.Options(options.engine, options.minutes, options.samples, options.processes,
+                                                   tuple(range(options.first, options.first + options.seeds)),
+                                                   tuple(options.only)))
         return results()
     ours, peer, mujoco = speeds()
     return [Figure("pybullet_steps_per_cpu_s", ours, "control steps/CPU-s", peer),
@@ -207,6 +209,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", choices=tuple(learning.RUNS), help="a training run to make anew")
     parser.add_argument("--engine", choices=("pybullet", "mujoco"), default="mujoco")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each motion, from different seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
+    parser.add_argument("--samples", type=int, default=10**11, help="most control steps of one training")
     parser.add_argument("--minutes", type=float, default=30.0, help="longest time for one training, in minutes")
     parser.add_argument("--processes", type=int, default=0, help="processes to train in; 0 takes one for each core")
     parser.add_argument("--only", nargs="*", default=(), help="names of what to learn; all if not given")

@@ -73,9 +73,10 @@ def judge(policy: Policy, episodes: int, engine: str | None = None, seed: int = 
     worlds = open_engine(engine or policy.engine, policy.character, min(episodes, 64))
     try:
         with one_thread():
-            parts = [evaluate(Environment(worlds, reference, np.random.default_rng([seed, part]), policy.rules),
-                              policy.act, worlds.worlds, Group(0, 1, 0), lambda: None)
-                     for part in range(-(-episodes // worlds.worlds))]
+            environment, parts = Environment(worlds, reference, np.random.default_rng(seed), policy.rules), []
+            for part in range(-(-episodes // worlds.worlds)):
+                environment.generator = np.random.default_rng([seed, part])
+                parts.append(evaluate(environment, policy.act, worlds.worlds, Group(0, 1, 0), lambda: None))
     finally:
         worlds.close()
     return sum(parts[1:], parts[0])

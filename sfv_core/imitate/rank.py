@@ -38,8 +38,10 @@ KEEP_EVERY = 16
 """Iterations between checkpoints, after which all worlds start anew: a training that goes on from one is the same."""
 EPISODES = 32
 """Episodes of an evaluation; as many again decide whether a policy is the best or reaches the goal."""
-CURVE = ("samples", "minutes", "nr", "survived", "reward")
-"""What each point of the curve has."""
+LEARNT_PER_LOOK = 3
+"""Control steps that are learnt from for each that an evaluation takes: one of a policy that falls takes few."""
+CURVE = ("samples", "minutes", "nr", "survived", "reward", "looked")
+"""What each point of the curve has; `looked` are the control steps that its evaluation took."""
 ORPHANED = 3
 """Exit code of a rank whose parent is gone."""
 
@@ -105,7 +107,7 @@ class Rank:
             if reason:
                 break
             self._figures.update(self.ppo.iterate(self._tick))
-            if self.ppo.iterations in (1, self._next_look):
+            if self.ppo.iterations == 1 or (self.ppo.iterations % KEEP_EVERY == 0 and self._due()):
                 self._evaluate()
             if self.ppo.iterations % KEEP_EVERY == 0 or self.ppo.iterations == 1:
                 self._keep()
@@ -128,11 +130,10 @@ class Rank:
             return "minutes"
         return "samples" if self.ppo.samples >= config.samples else ""
 
-    @property
-    def _next_look(self) -> int:
-        """Return the iteration after which the policy is measured next: seldom where there were many."""
-        every = KEEP_EVERY * max(1, self.ppo.iterations // (8 * KEEP_EVERY))
-        return -(-self.ppo.iterations // every) * every
+    def _due(self) -> bool:
+        """Tell whether enough was learnt since the policy was measured last."""
+        last = self.curve[-1]
+        return self.ppo.samples - last["samples"] >= LEARNT_PER_LOOK * last["looked"]
 
     def _evaluate(self) -> None:
         """Measure the policy, and twice where it may be the best; add to the curve and keep the best."""
@@ -142,7 +143,8 @@ class Rank:
         if result.nr > self.best:
             result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
         self.curve.append({"samples": self.ppo.samples, "minutes": round(self.minutes(), 4), "nr": result.nr,
-                           "survived": result.survived, "reward": self._figures.get("reward", 0.0)})
+                           "survived": result.survived, "reward": self._figures.get("reward", 0.0),
+                           "looked": result.steps})
         self._figures.update(nr=result.nr, survived=result.survived)
         self.ppo.calm(result.survived)
         better, self.best = result.nr > self.best, max(self.best, result.nr)

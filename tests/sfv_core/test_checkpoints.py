@@ -77,7 +77,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rank = Rank(run, Group(0, 1, 0))
     for _ in range(2):
         rank.ppo.iterate(lambda: None)
-        rank.curve.append({"samples": rank.ppo.samples, "minutes": 0.1, "nr": 0.5, "survived": 0.5, "reward": 0.5})
+        rank.curve.append({"samples": rank.ppo.samples, "minutes": 0.1, "nr": 0.5, "survived": 0.5, "reward": 0.5,
+                           "looked": 300.0})
         rank._keep()
     return folder
 
