@@ -38,6 +38,8 @@ def retarget(options: argparse.Namespace, console: Console) -> Report:
         made = solve(source, target, bone_map, choices)
         bvh.save(replace(made, skeleton=replace(template.skeleton, root=made.skeleton.root)), out,
                  bvh.unit_of(options.target))
+    for note in [] if options.json else bone_map.notes:
+        console.say(f"note: {note}")
     return {"frames": len(source), "pairs": len(bone_map.pairs), "notes": list(bone_map.notes), "files": [str(out)]}
 
 

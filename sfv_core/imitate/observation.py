@@ -84,32 +84,36 @@ def velocities(view: View) -> np.ndarray:
 
 
 def drift(view: View) -> np.ndarray:
-    """Way from the root to the reference's root in m, cut at ±1 m."""
-    return np.clip(rotation.rotate(view.to_heading[:, 0], view.goal.root - view.now.root), -1.0, 1.0)
+    """Way from the root to the reference's root in m."""
+    return rotation.rotate(view.to_heading[:, 0], view.goal.root - view.now.root)
+
+
+def root_errors(view: View) -> np.ndarray:
+    """Rotation from the root to the reference's as a vector, and what its velocity and spin lack, scaled and cut."""
+    now, goal = view.now.state, view.goal.state
+    turn = rotation.to_rotvec(rotation.multiply(goal.rotations[:, 0], rotation.inverse(now.rotations[:, 0])))
+    velocity, spin = goal.velocities[:, 0] - now.velocities[:, 0], goal.spins[:, 0] - now.spins[:, 0]
+    errors = (np.clip(turn, -2.0, 2.0), np.clip(velocity, -4.0, 4.0), np.clip(0.1 * spin, -2.0, 2.0))
+    return rotation.rotate(view.to_heading, np.stack(errors, 1))
 
 
 def place_errors(view: View) -> np.ndarray:
-    """Ways from the links to the reference's in m, both seen from their roots, cut at ±1 m."""
-    seen = [at.state.positions[:, 1:] - at.root[:, None] for at in (view.now, view.goal)]
-    return np.clip(rotation.rotate(view.to_heading, seen[1] - seen[0]), -1.0, 1.0)
+    """Ways in the world from the other links to the reference's in m, cut at ±1 m."""
+    error = view.goal.state.positions[:, 1:] - view.now.state.positions[:, 1:]
+    return np.clip(rotation.rotate(view.to_heading, error), -1.0, 1.0)
 
 
 def turn_errors(view: View) -> np.ndarray:
-    """Rotations from the links to the reference's as rotation vectors, cut at ±2 rad."""
-    error = rotation.multiply(view.goal.state.rotations, rotation.inverse(view.now.state.rotations))
-    return np.clip(rotation.rotate(view.to_heading, rotation.to_rotvec(error)), -2.0, 2.0)
+    """Rotations in the world from the other links to the reference's as rotation vectors, cut at ±2 rad."""
+    now, goal = view.now.state.rotations[:, 1:], view.goal.state.rotations[:, 1:]
+    error = rotation.to_rotvec(rotation.multiply(goal, rotation.inverse(now)))
+    return np.clip(rotation.rotate(view.to_heading, error), -2.0, 2.0)
 
 
 def velocity_errors(view: View) -> np.ndarray:
-    """Velocities of the reference's links less those of the character's, in 1/0.3 m/s, cut at ±2."""
-    error = view.goal.state.velocities - view.now.state.velocities
+    """Velocities of the reference's other links less those of the character's, in 1/0.3 m/s, cut at ±2."""
+    error = view.goal.state.velocities[:, 1:] - view.now.state.velocities[:, 1:]
     return np.clip(0.3 * rotation.rotate(view.to_heading, error), -2.0, 2.0)
-
-
-def spin_error(view: View) -> np.ndarray:
-    """Angular velocity of the reference's root less that of the character's, in tenths of rad/s, cut at ±2."""
-    error = view.goal.state.spins[:, 0] - view.now.state.spins[:, 0]
-    return np.clip(0.1 * rotation.rotate(view.to_heading[:, 0], error), -2.0, 2.0)
 
 
 def plain_phase(view: View) -> np.ndarray:
@@ -155,8 +159,8 @@ OBSERVATIONS: dict[str, tuple[tuple[str, Observe], ...]] = {
     "fast": (
         ("phase", phase), ("height", height), ("drift", drift), ("target_error", target_error),
         ("places", places), ("axes", axes), ("spins", spins), ("velocities", velocities),
-        ("place_errors", place_errors), ("turn_errors", turn_errors), ("velocity_errors", velocity_errors),
-        ("spin_error", spin_error),
+        ("root_errors", root_errors), ("place_errors", place_errors), ("turn_errors", turn_errors),
+        ("velocity_errors", velocity_errors),
     ),
     "paper": (
         ("phase", plain_phase), ("height", height), ("places", solid_places), ("turns", solid_turns),
