@@ -69,12 +69,15 @@ def skeleton_from(armature: bpy.types.Object, names: list[str], parents: np.ndar
 
 
 def placement(armature: bpy.types.Object) -> tuple[np.ndarray, float]:
-    """Return the object's rotation in the world, (4,) wxyz, and its scale; an uneven scale is refused."""
+    """Return the object's rotation in the world, (4,) wxyz, and its scale; an uneven or negative scale is refused."""
     matrix = np.array(armature.matrix_world, float)[:3, :3]
     sizes = np.linalg.norm(matrix, axis=0)
     scale = float(sizes.mean())
-    if scale == 0 or np.ptp(sizes) > UNEVEN * scale or np.linalg.det(matrix) < 0:
-        raise AddonError(f"'{armature.name}' is scaled unevenly or mirrored ({', '.join(f'{s:.3g}' for s in sizes)}). "
+    if np.linalg.det(matrix) < 0:
+        raise AddonError(f"'{armature.name}' is mirrored by a negative scale, its own or that of what it hangs on. "
+                         "Apply the scale (Object > Apply > Scale).")
+    if scale == 0 or np.ptp(sizes) > UNEVEN * scale:
+        raise AddonError(f"'{armature.name}' is scaled unevenly ({', '.join(f'{s:.3g}' for s in sizes)}). "
                          "Apply its scale (Object > Apply > Scale).")
     return rotation.from_matrix(matrix / sizes), scale
 

@@ -132,7 +132,21 @@ def test_an_uneven_scale_is_refused_with_what_to_do():
     armature = rigs.mixamo_like()
     armature.scale = (1, 1, 2)
     bpy.context.view_layer.update()
-    with pytest.raises(AddonError, match="Apply its scale"):
+    with pytest.raises(AddonError, match=r"unevenly \(1, 1, 2\). Apply its scale"):
+        armatures.skeleton_of(armature)
+
+
+@pytest.mark.parametrize("scale", [(-1, 1, 1), (-1, -1, -1)])
+@pytest.mark.parametrize("hung", [False, True])
+def test_a_mirrored_rig_is_refused_as_mirrored(scale, hung):
+    armature = rigs.mixamo_like()
+    above = bpy.data.objects.new("Above", None) if hung else armature
+    if hung:
+        bpy.context.scene.collection.objects.link(above)
+        armature.parent = above
+    above.scale = scale
+    bpy.context.view_layer.update()
+    with pytest.raises(AddonError, match="'Rig' is mirrored by a negative scale, its own or that of what it hangs on"):
         armatures.skeleton_of(armature)
 
 
