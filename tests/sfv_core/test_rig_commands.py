@@ -14,7 +14,7 @@ import pytest
 from retarget import RetargetError, bvh
 from retarget.files import read_motion
 from retarget.kinematics import world_poses
-from retarget.mapping import BoneMap
+from retarget.mapping import BoneMap, guess
 from sfv_core import bake
 from sfv_core.batch import lines, named
 from sfv_core.character import deepmimic
@@ -114,6 +114,15 @@ def test_retarget_takes_the_solver_s_choices(folder):
 
     free = way()
     assert way("--stride", "0.5") == pytest.approx(free / 2, rel=0.02) and way("--root", "in-place") < 0.02 * free
+
+
+def test_retarget_says_what_the_map_leaves_out(folder):
+    skeleton = read_motion(folder / "walk.npz").skeleton
+    BoneMap(guess(skeleton, skeleton).pairs, ("The tail keeps its pose.",)).save(folder / "noted.json")
+    arguments = ("retarget", "walk.npz", "run.bvh", "-o", "noted.bvh", "--map", "noted.json")
+    code, out, _ = sfv(*arguments, cwd=folder)
+    assert code == 0 and "note: The tail keeps its pose." in out
+    assert json.loads(sfv(*arguments, "--json", cwd=folder)[1])["notes"] == ["The tail keeps its pose."]
 
 
 @pytest.mark.parametrize(("text", "span"), [
