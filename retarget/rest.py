@@ -15,6 +15,8 @@ from .roles import SIDES, path_down
 
 _STANDING = (-0.02, 0.15)
 """Range of the lowest joint's height over z = 0, in hip heights, in which a body stands on z = 0."""
+_NO_HEIGHT = 1e-9
+"""Height in m up to which a body has none."""
 _TILTED = float(np.radians(20.0))
 """Lean of a whole body at rest, in rad, from which on it is set upright; a natural stance leans less."""
 
@@ -80,7 +82,10 @@ class Body:
 
     @cached_property
     def hip_height(self) -> float:
-        """Height in m of the pelvis over the lowest mapped joint when the legs are straight; over any without feet."""
+        """Height in m of the pelvis over the lowest mapped joint when the legs are straight; over any without feet.
+
+        Never less than `_NO_HEIGHT`, so that it may divide.
+        """
         leg, place = ("UpperLeg", "LowerLeg", "Foot"), self.pose[0]
         height = place[list(self.pelvis)].mean(axis=0) @ self.up - self.lowest
         for side in SIDES:
@@ -88,7 +93,7 @@ class Body:
                 hip, knee, foot = (place[self.roles[side + role]] for role in leg)
                 bent = np.linalg.norm(hip - knee) + np.linalg.norm(knee - foot) - (hip - foot) @ self.up
                 height += bent / len(SIDES)
-        return float(height)
+        return max(float(height), _NO_HEIGHT)
 
     @cached_property
     def sole(self) -> float | None:
@@ -151,7 +156,7 @@ class Body:
 def scale_between(source: Body, target: Body) -> float:
     """Return the ratio of the heights at which the legs begin over the lowest joints."""
     ours, theirs = source.hip_height, target.hip_height
-    return theirs / ours if min(ours, theirs) > 1e-9 else 1.0
+    return theirs / ours if min(ours, theirs) > _NO_HEIGHT else 1.0
 
 
 def facing_between(source: Body, target: Body) -> np.ndarray:

@@ -320,6 +320,19 @@ def one_bone() -> bpy.types.Object:
     return armature
 
 
+def test_bones_of_hardly_any_length_get_the_keys_of_others():
+    whole, short = rigs.mixamo_like("Whole"), rigs.mixamo_like("Short")
+    bpy.context.view_layer.objects.active = short
+    bpy.ops.object.mode_set(mode="EDIT")
+    for bone in short.data.edit_bones:
+        bone.tail = bone.head + (bone.tail - bone.head).normalized() * 1e-5
+    bpy.ops.object.mode_set(mode="OBJECT")
+    made = [transfer(armature, rigs.walk_in_place(), armature.name).action for armature in (whole, short)]
+    whole_keys, short_keys = ([tuple(key.co) for curve in curves(action) for key in curve.keyframe_points]
+                              for action in made)
+    assert np.allclose(whole_keys, short_keys, atol=1e-3)
+
+
 def test_two_armatures_in_one_object_and_constraints_in_a_circle_are_no_obstacle():
     armature, other = rigs.mixamo_like(seed=2), one_bone()
     with bpy.context.temp_override(active_object=armature, object=armature,

@@ -62,6 +62,19 @@ def test_a_larger_body_makes_the_same_motion_larger(walk: Motion):
     assert np.allclose(places(onto(walk, other)), places(walk) * 1.7, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", [*human().names, "all"])
+def test_bones_without_length_do_no_harm(walk: Motion, name: str):
+    bone_map = guess(walk.skeleton, walk.skeleton)
+    offsets = walk.skeleton.offsets.copy()
+    offsets[slice(None) if name == "all" else walk.skeleton.index(name)] = 0.0
+    short = replace(walk, skeleton=replace(walk.skeleton, offsets=offsets))
+    for motion, target in ((walk, short.skeleton), (short, walk.skeleton), (short, short.skeleton)):
+        for feet in ("follow", "lock"):
+            result = retarget(motion, target, bone_map, Options(feet=feet, hands="floor"))
+            assert np.abs(result.root_pos - walk.root_pos).max() < 1.0
+            assert np.allclose(np.linalg.norm(result.rotations, axis=-1), 1.0)
+
+
 def test_there_and_back_returns_the_motion(walk: Motion):
     other = rerolled(arms_lowered(human(MIXAMO, "mixamorig:"), 45.0, ("mixamorig:LeftArm", "mixamorig:RightArm")))
     back = onto(onto(walk, other, LEGS_ALONE), walk.skeleton, LEGS_ALONE)
