@@ -26,8 +26,10 @@ from sfv_core.character.fit import fit
 from sfv_core.errors import SfvError
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.reference import make_reference
-from sfv_core.physics.engine import open_engine
+from sfv_core.physics.engine import PHYSICS_RATE, open_engine
 from sfv_core.physics.pybullet import silence
+from sfv_core.takes.disturbed import RECORD_RATE
+from sfv_core.takes.figures import jitter, slide, sole_corners
 
 RATIO_GOAL, ENGINE_GOAL = 2.0, 4.0
 ROUNDS, ROUND_SECONDS = 6, 3.0
@@ -96,22 +98,37 @@ def _against_deepmimic(clips: dict[str, dict[str, Any]]) -> list[Figure]:
 
 
 def _takes(clips: dict[str, dict[str, Any]]) -> list[Figure]:
-    """Return how close takes come to their references: the median over the clips whose take stays up."""
-    takes = [row["take"] for row in clips.values() if row.get("take") and not row["take"]["fell"]]
+    """Return how close takes come to their references: the median over the clips whose take stays up.
+
+    The baseline is what the references themselves have: a flip's own jitter is many times a walk's.
+    """
+    up = {key: row["take"] for key, row in clips.items() if row.get("take") and not row["take"]["fell"]}
+    takes, own = list(up.values()), [_own(key.split(f"_{clips[key]['engine']}_")[0]) for key in up]
     goals = (("slide_cm_s", "cm/s", 1.0), ("penetration_cm", "cm", 0.5), ("jitter", "10 m/s³", 10.0),
              ("error_cm", "cm", 6.0))
-    return [Figure(f"take_{name}", _middle([take[name] for take in takes]), unit, None, goal)
-            for name, unit, goal in goals]
+    return [Figure(f"take_{name}", _middle([take[name] for take in takes], missing=True), unit,
+                   _middle([reference[name] for reference in own], missing=True), goal) for name, unit, goal in goals]
+
+
+def _own(clip: str) -> dict[str, float | None]:
+    """Return slide, penetration and jitter of a clip as it is, and its error, 0."""
+    motion = load_clip(clip)
+    character = character_for(motion.skeleton)
+    state = make_reference(fit(motion, character), character).state[:: PHYSICS_RATE // RECORD_RATE]
+    speed = slide(sole_corners(character, state.positions, state.rotations), RECORD_RATE)
+    return {"slide_cm_s": None if speed is None else 100 * speed, "error_cm": 0.0,
+            "penetration_cm": 100 * max(0.0, -float(character.lowest(state.positions, state.rotations).min())),
+            "jitter": jitter(state.positions, RECORD_RATE)}
 
 
 def _rows(kept: dict[str, dict[str, Any]], name: str, engine: str = "") -> list[dict[str, Any]]:
     return [row for key, row in kept.items() if key.startswith(f"{name}_{engine or row['engine']}_seed")]
 
 
-def _middle(values: list[float | None]) -> float | None:
-    """Return the median; None where a value is missing or there is none."""
+def _middle(values: list[float | None], missing: bool = False) -> float | None:
+    """Return the median; None where there is none, or a value is missing and that is not allowed."""
     known = [value for value in values if value is not None]
-    return float(statistics.median(known)) if known and len(known) == len(values) else None
+    return float(statistics.median(known)) if known and (missing or len(known) == len(values)) else None
 
 
 def speeds() -> tuple[float, float | None, float | None]:

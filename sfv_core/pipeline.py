@@ -26,7 +26,7 @@ from .extras import needing, require
 from .inputs import content_hash, existing_file
 from .jobs import Job, show_also_as
 from .progress import Progress
-from .rehearsal import try_rig, try_video
+from .rehearsal import try_engine, try_rig, try_video
 from .schema import to_json
 
 Report = dict[str, Any]
@@ -106,7 +106,8 @@ STAGES = (
           makes=("keypoints.npz", "motion.npz", "camera.json", "overlay.mp4", "report.json", "report.html"),
           rehearsal=lambda work: try_video(work.inputs["video"])),
     Stage("train", train, needs=("motion.npz",), settings="train", extra="physics",
-          makes=("policy.pt", "curve.json", "curve.png"), lent=True),
+          makes=("policy.pt", "curve.json", "curve.png"), lent=True,
+          rehearsal=lambda work: try_engine(work.config.train.engine)),
     Stage("simulate", simulate, needs=("policy.pt",), settings="simulate", extra="physics",
           makes=("rollout.npz", "rollout.json", "rollout.png")),
     Stage("bake", bake, needs=("motion.npz", "rig"), uses=("rollout.npz", "map"), settings="bake",

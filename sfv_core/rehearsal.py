@@ -10,7 +10,7 @@ import numpy as np
 from retarget.motion import Motion
 
 from .config import BakeConfig
-from .extras import needing
+from .extras import needing, require
 from .progress import Progress
 
 
@@ -19,6 +19,12 @@ def try_video(video: Path) -> None:
     with needing("pose"):
         from .video import open_video
     open_video(video)
+
+
+def try_engine(name: str) -> None:
+    """Raise SfvError if the physics engine is an extra that is not installed."""
+    if name == "mujoco":
+        require("mujoco")
 
 
 def try_rig(rig: Path, armature: str | None, progress: Progress) -> None:

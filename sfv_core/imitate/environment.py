@@ -76,7 +76,7 @@ class Environment:
         self._ticks[ids], self._steps[ids] = ticks, 0
         self._origins[ids] = -self.reference.state.positions[ticks, 0] * np.array([1.0, 1.0, 0.0])
         self.engine.reset(ids, _moved(state, self._origins[ids]))
-        self._look()
+        self._look(self.engine.read())
 
     def step(self, actions: np.ndarray, ids: np.ndarray | None = None) -> Outcome:
         """Act for 1/30 s in the worlds `ids` (all if not given); actions (N, C). Ended episodes wait for `reset`."""
@@ -84,10 +84,12 @@ class Environment:
         moving = np.arange(self.engine.worlds) if ids is None else ids
         self._ticks[moving] += SUBSTEPS
         self._steps[moving] += 1
-        broken = np.flatnonzero(~self.engine.read().finite())
+        state = self.engine.read()
+        broken = np.flatnonzero(~state.finite())
         if len(broken):
             self._mend(broken)
-        self._look(moving)
+            state = self.engine.read()
+        self._look(state, moving)
         rewards = reward(self.now, self.goal, self.character, self.rules.reward)
         failed = self._fails()
         failed[broken] = True
@@ -126,9 +128,9 @@ class Environment:
         rows, _ = self.reference.lookup(self._ticks + self.rules.lead)
         return self._targets[rows]
 
-    def _look(self, moved: np.ndarray | None = None) -> None:
+    def _look(self, state: State, moved: np.ndarray | None = None) -> None:
         """Take in the state and the reference at this moment; `moved` are the worlds (K,) that made a step to it."""
-        self.now: Posture = posture(self.character, self.engine.read())
+        self.now: Posture = posture(self.character, state)
         if self.rules.sync_root and self.reference.loop and moved is not None:
             self._sync(moved[self._ticks[moved] % self.reference.last < SUBSTEPS])
         rows, shift = self.reference.lookup(self._ticks)

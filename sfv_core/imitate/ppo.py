@@ -41,7 +41,7 @@ class Recipe:
     first_spread: float = 0.3
     """First standard deviation of the actions."""
     learn_spread: bool = True
-    calm_spread: float | None = 0.12
+    calm_spread: float | None = 0.05
     """Largest standard deviation once the policy does not fall any more; it shrinks to this from where four fifths of
     the time are survived. None leaves the spread alone."""
     discount: float = 0.97

@@ -8,7 +8,7 @@ import numpy as np
 
 from retarget import rotation
 from sfv_core.character.character import Character
-from sfv_core.physics.engine import State, local_motion
+from sfv_core.physics.engine import State, local_motion, root_velocity
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,9 @@ class Reduced:
 def reduce(character: Character, state: State) -> Reduced:
     """Take a state (N, …) apart; what the joints cannot do is left out."""
     local, spins = local_motion(character, state)
-    arm = rotation.rotate(state.rotations[:, 0], character.centres[0])
     hinges = np.sum(spins[:, character.hinges] * character.axes, -1)
     return Reduced(state.positions[:, 0], state.rotations[:, 0], character.to_coordinates(local),
-                   state.velocities[:, 0] - np.cross(state.spins[:, 0], arm), state.spins[:, 0],
+                   root_velocity(character, state), state.spins[:, 0],
                    np.concatenate([spins[:, character.balls].reshape(len(spins), -1), hinges], -1))
 
 

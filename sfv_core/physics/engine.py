@@ -62,6 +62,12 @@ def local_motion(character: Character, state: State) -> tuple[np.ndarray, np.nda
     return local, rotation.rotate(rotation.inverse(state.rotations), spins)
 
 
+def root_velocity(character: Character, state: State) -> np.ndarray:
+    """Return the velocity of the root's origin in m/s; states have that of its centre of mass. (N, …) → (N, 3)."""
+    arm = rotation.rotate(state.rotations[:, 0], character.centres[0])
+    return state.velocities[:, 0] - np.cross(state.spins[:, 0], arm)
+
+
 class Engine(Protocol):
     """N copies of a character, each in a world of its own with flat ground at z = 0, simulated at 240 Hz."""
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from retarget import rotation
 from sfv_core.character.character import Character
 from sfv_core.character.mjcf import mjcf
 from sfv_core.errors import SfvError
-from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion
+from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion, root_velocity
 
 
 def _import() -> Any:
@@ -67,9 +66,8 @@ class Mujoco:
         character = self.character
         local, spins = local_motion(character, state)
         rows = np.asarray(ids)[:, None]
-        arm = rotation.rotate(state.rotations[:, 0], character.centres[0])
         self._place[ids, :3], self._place[ids, 3:7] = state.positions[:, 0], state.rotations[:, 0]
-        self._motion[ids, :3] = state.velocities[:, 0] - _cross(state.spins[:, 0], arm)
+        self._motion[ids, :3] = root_velocity(character, state)
         self._motion[ids, 3:6] = spins[:, 0]
         self._place[rows[..., None], self._quaternions[:, None] + np.arange(4)] = local[:, character.balls]
         self._motion[rows[..., None], self._ball_spins[:, None] + np.arange(3)] = spins[:, character.balls]

@@ -21,7 +21,7 @@ from retarget import rotation
 from sfv_core.character.character import Character, Link
 from sfv_core.character.urdf import urdf
 from sfv_core.errors import SfvError
-from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion
+from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion, root_velocity
 
 SOLVER_ITERATIONS = 10
 _CHARACTER, _GROUND = 0, 1
@@ -149,8 +149,7 @@ class PyBullet:
         local, spins = local_motion(character, state)
         turns, angles = self._split(character.to_coordinates(local))
         spins = rotation.rotate(self._to_frames, spins)[:, self._joints]
-        arm = rotation.rotate(state.rotations[:, 0], character.centres[0])
-        velocity = state.velocities[:, 0] - np.cross(state.spins[:, 0], arm)
+        velocity = root_velocity(character, state)
         turn = rotation.xyzw_from_wxyz(state.rotations[:, 0])
         for k, i in enumerate(ids):
             world = self._worlds[i]

@@ -18,8 +18,6 @@ from sfv_core.takes.take import Take, fallen
 
 _LOOKS = SUBSTEPS // STRIDE
 """Frames of a take in a control step."""
-_OFF = 0.15
-"""Mean distance of the links from the reference's in m below which a character that lies is where it should be."""
 
 
 def replay(engine: Engine, reference: Reference, performance: Performance) -> Take:
@@ -55,7 +53,7 @@ def _take(engine: Engine, reference: Reference, state: State, contacts: np.ndarr
     rewards = reward(posture(character, state), goal, character)[_LOOKS::_LOOKS]
     away = np.linalg.norm(state.positions - goal.state.positions, axis=-1).mean(axis=1)
     lost = np.flatnonzero(away[_LOOKS::_LOOKS] > LOST)
-    down = np.flatnonzero(fallen(state, goal.state, character) & (away > _OFF))
+    down = np.flatnonzero(fallen(state, goal.state, character))
     return Take(state, goal.state, ticks / PHYSICS_RATE, contacts, shares, rewards,
                 float(lost[0] + 1) / CONTROL_RATE if len(lost) else None,
                 float(down[0]) / RECORD_RATE if len(down) else None)

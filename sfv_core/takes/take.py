@@ -18,7 +18,10 @@ _TRUNK = ("pelvis", "spine3", "neck")
 _DOWN, _CLEAR = 0.02, 0.15
 """A character has fallen when its trunk is this near the ground in m while the reference's is this far from it, …"""
 _SUNK = 0.5
-"""… or when its pelvis is lower than this share of the reference's height, or of its legs where the reference jumps."""
+"""… or when its pelvis is lower than this share of the reference's height, or of its legs where the reference jumps, …
+"""
+_OFF = 0.15
+"""… and its links are further than this from the reference's in m on average: who rolls or crawls lies right."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def fallen(state: State, goal: State, character: Character) -> np.ndarray:
     now, then = (body.lowest(s.positions[:, trunk], s.rotations[:, trunk]).min(axis=1) for s in (state, goal))
     legs = sum(float(np.linalg.norm(character.offsets[character.index(f"left_{end}")])) for end in ("knee", "ankle"))
     height = np.minimum(goal.positions[:, 0, 2], legs)
-    return ((now < _DOWN) & (then > _CLEAR)) | (state.positions[:, 0, 2] < _SUNK * height)
+    off = np.linalg.norm(state.positions - goal.positions, axis=-1).mean(axis=1) > _OFF
+    return off & (((now < _DOWN) & (then > _CLEAR)) | (state.positions[:, 0, 2] < _SUNK * height))
 
 
 def motion_of(take: Take, reference: Reference, character: Character) -> Motion:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -278,6 +279,16 @@ def test_hopeless_stages_are_found_out_before_the_long_ones(job):
     job.queue()
     with pytest.raises(SfvError, match="no bones"):
         work(job, (TABLE[0], replace(TABLE[1], rehearsal=refuse)))
+    assert not list(job.artifacts.iterdir())
+
+
+def test_an_engine_that_is_not_installed_is_found_out_before_the_capture(tmp_path, video, monkeypatch):
+    monkeypatch.setattr("sfv_core.extras.find_spec", lambda name: None if name == "mujoco" else find_spec(name))
+    job = Job.create(tmp_path / "job", JobConfig(stages=("capture", "train"), video=str(video),
+                                                 train=TrainConfig(engine="mujoco")))
+    job.queue()
+    with pytest.raises(SfvError, match=r"pip install 'sfv\[mujoco\]'"):
+        work(job, (TABLE[0], replace(TABLE[1], rehearsal=STAGES[1].rehearsal)))
     assert not list(job.artifacts.iterdir())
 
 

@@ -438,6 +438,8 @@ def test_lying_is_a_fall_but_not_where_the_reference_lies_and_not_being_late_in_
     assert not fallen(lie, lie, BODY).any()
     assert not fallen(stand, stand, BODY).any()
     assert not fallen(stand, jump, BODY).any()
+    hovering = replace(lie, positions=lie.positions + [0, 0, 0.12])
+    assert not fallen(lie, hovering, BODY).any()  # a reference that lies above the ground
 
 
 def state_of_lowest(character: Character) -> float:
