@@ -10,6 +10,9 @@ from pathlib import Path
 from environments import ROOT, python_of
 
 BLENDERS = ("bpy-4.2", "bpy-4.5", "bpy-5.0")
+FOREIGN = "tests/blender/test_rigs.py"
+"""Imports rigs that others made, in a Blender of its own: the glTF importer of 4.2 crashed there once in four runs,
+after 190 tests in one process."""
 
 
 def run(title: str, command: list[str], **environment: str) -> bool:
@@ -34,8 +37,10 @@ def main() -> None:
         run("extension", [core, "tools/package.py"]),
     ]
     for name in BLENDERS if passed[-1] else ():
-        passed.append(run(f"extension in {name}", [str(python_of(name)), "-m", "pytest", "tests/blender", *extra],
-                          SFV_EXT_ZIP=str(newest_package()), SFV_PYTHON=core))
+        built = {"SFV_EXT_ZIP": str(newest_package()), "SFV_PYTHON": core}
+        pytest = [str(python_of(name)), "-m", "pytest", *extra]
+        passed.append(run(f"extension in {name}", [*pytest, "tests/blender", f"--ignore={FOREIGN}"], **built))
+        passed.append(run(f"rigs of others in {name}", [*pytest, FOREIGN], **built))
     sys.exit(0 if all(passed) else 1)
 
 
