@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,17 @@ def reaches(curve: list[list[float]], goal: float) -> tuple[float | None, float 
 
 def clips(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     """Learn DeepMimic's clips, each until it is a little better than published or the time is over."""
-    for name, published in PUBLISHED.items():
-        yield from _clips(options, TrainConfig(repair=False, goal=min(published + ABOVE, 0.99)), (name,))
+    yield from _clips(options, TrainConfig(repair=False), PUBLISHED)
 
 
 def walk(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     """Learn the walk until a return of 0.8."""
-    yield from _clips(options, TrainConfig(repair=False, goal=0.8), ("walk",))
+    yield from _each(options, "walk", load_clip("walk"), TrainConfig(repair=False, goal=0.8))
 
 
 def atlas(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Learn with Atlas."""
-    for name, published in ATLAS.items():
-        config = TrainConfig(repair=False, goal=min(published + ABOVE, 0.99), character="atlas")
-        yield from _clips(options, config, (name,))
+    """Learn with Atlas, as far as the clips."""
+    yield from _clips(options, TrainConfig(repair=False, character="atlas"), ATLAS)
 
 
 def starts(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -126,9 +123,10 @@ def run(name: str, options: Options) -> None:
         keep(name, row_name, row)
 
 
-def _clips(options: Options, config: TrainConfig, names: tuple[str, ...]) -> Iterable[tuple[str, dict[str, Any]]]:
-    for name in names:
-        yield from _each(options, name, load_clip(name), config)
+def _clips(options: Options, config: TrainConfig, published: dict[str, float]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Learn clips until their returns are a little better than published ones."""
+    for name, value in published.items():
+        yield from _each(options, name, load_clip(name), replace(config, goal=min(value + ABOVE, 0.99)))
 
 
 def _each(options: Options, name: str, motion: Motion, config: TrainConfig) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -140,8 +138,7 @@ def _each(options: Options, name: str, motion: Motion, config: TrainConfig) -> I
                     "processes": options.processes, "samples": options.samples}
         with tempfile.TemporaryDirectory() as folder:
             row = learn(motion, TrainConfig(**settings), Path(folder))
-            if config.goal != 0.8:
-                row["take"] = _take(Path(folder))
+            row["take"] = _take(Path(folder))
         yield f"{name}_{options.engine}_seed{seed}", row
 
 
