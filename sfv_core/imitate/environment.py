@@ -16,6 +16,7 @@ from sfv_core.imitate.rules import CONTROL_RATE as CONTROL_RATE
 from sfv_core.imitate.rules import EPISODE, SUBSTEPS, Rules, Touch, allowed, middle
 from sfv_core.imitate.rules import LEAD as LEAD
 from sfv_core.imitate.start import Plain, Start, Starts
+from sfv_core.imitate.states import unsettled
 from sfv_core.physics.engine import Engine, State
 
 FARTHEST_LINK, FARTHEST_ROOT = 0.5, 1.0
@@ -53,6 +54,8 @@ class Environment:
         self.starts = starts or Plain(reference)
         self.limit = EPISODE
         """Longest episode in control steps; a learner sets it to rules.horizon(samples)."""
+        self.unsettle = 0.0
+        """Largest standard deviation in rad of noise on the joints of states drawn from `starts`; a learner sets it."""
         self._middle = middle(self.character)
         self._targets = reference.coordinates
         if self.rules.feedforward and self.rules.action == "residual":
@@ -70,6 +73,9 @@ class Environment:
         """Start new episodes in the worlds `ids` (K,), at the world's origin; `start` stands in for `starts`."""
         if start is None:
             ticks, state = self.starts.draw(len(ids), self.generator)
+            if self.unsettle:
+                state = unsettled(state, self.character, self.unsettle * self.generator.random((len(ids), 1)),
+                                  self.generator)
         else:
             ticks = start(self.reference, len(ids), self.generator)
             state = self.reference.state[ticks]

@@ -17,6 +17,10 @@ import torch
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.policy import Network, Normaliser
+from sfv_core.imitate.sway import Sway
+
+_STEADY = 0.8
+"""Share of the time that a policy survives from which on it counts as steady, more and more up to 1."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,14 @@ class Recipe:
     first_spread: float = 0.3
     """First standard deviation of the actions."""
     learn_spread: bool = True
-    calm_spread: float | None = 0.05
+    calm_spread: float | None = 0.1
     """Largest standard deviation once the policy does not fall any more; it shrinks to this from where four fifths of
     the time are survived. None leaves the spread alone."""
+    sway: float = 0.15
+    """Standard deviation of a slow noise on the actions that the policy is not told of: it learns to bear what errs.
+    It grows to this as the spread shrinks, since before that it only hinders."""
+    unsettle: float = 0.04
+    """Largest standard deviation in rad of noise on the joints of an episode's first pose; it grows as the sway."""
     discount: float = 0.97
     trace: float = 0.95
     """λ of the advantage estimate and of the returns, TD(λ)."""
@@ -76,8 +85,8 @@ class Recipe:
 
 
 PAPER = Recipe(minibatch=256, epochs=1, widths=(1024, 512), first_spread=0.05, learn_spread=False, calm_spread=None,
-               discount=0.95, optimiser="sgd", learning_rate=2.5e-6, critic_rate=1e-2, decay=5e-4, divergence=None,
-               bound=4.8)
+               sway=0.0, unsettle=0.0, discount=0.95, optimiser="sgd", learning_rate=2.5e-6, critic_rate=1e-2,
+               decay=5e-4, divergence=None, bound=4.8)
 """DeepMimic's numbers (its args and agent files; the actor's rate as in PyBullet's): 60 million steps for a walk."""
 
 
@@ -112,18 +121,29 @@ class Ppo:
         self.network.log_spread.requires_grad_(self.recipe.learn_spread)
         self.normaliser = Normaliser(size)
         self.optimiser = self._optimiser()
-        self._largest_spread = float("inf")
+        self._steadiness = 0.0
         self.iterations = 0
         self.samples = 0
         """Steps that all ranks have learnt from."""
 
     def calm(self, survived: float) -> None:
-        """Take in which share of the time the policy survives without noise: a good one needs to explore less."""
-        recipe = self.recipe
-        if recipe.calm_spread is not None:
-            good = min(max((survived - 0.8) / 0.2, 0.0), 1.0)
-            shrunk = recipe.first_spread ** (1 - good) * recipe.calm_spread**good
-            self._largest_spread = shrunk if good else float("inf")
+        """Take in which share of the time the policy survives without noise.
+
+        A good one needs to explore less, and learns to bear noise that it did not ask for.
+        """
+        self._steady(min(max((survived - _STEADY) / (1 - _STEADY), 0.0), 1.0))
+
+    def _steady(self, steadiness: float) -> None:
+        """Set how steady the policy is, 0 to 1."""
+        self._steadiness = steadiness
+        self.environment.unsettle = self.recipe.unsettle * steadiness
+
+    def _largest_spread(self) -> float:
+        """Return the largest standard deviation that actions may have now."""
+        recipe, steady = self.recipe, self._steadiness
+        if recipe.calm_spread is None or not steady:
+            return float("inf")
+        return recipe.first_spread ** (1 - steady) * recipe.calm_spread**steady
 
     def _optimiser(self) -> torch.optim.Optimizer:
         """Return the optimiser of actor and critic."""
@@ -161,6 +181,7 @@ class Ppo:
         steps = max(recipe.batch // (worlds * self.group.size), recipe.fewest_steps)
         seen, raw, acted, densities, values, following, rewards, ended = ([] for _ in range(8))
         observations, fresh = environment.observe(), []
+        sway = Sway((worlds, environment.character.coordinates), environment.generator)
         for step in range(steps):
             raw.append(observations)
             seen.append(self.normaliser(raw[-1]))
@@ -170,7 +191,7 @@ class Ppo:
                 acted.append(means + network.log_spread.exp() * noise)
                 densities.append(network.log_probability(means, acted[-1]))
             values.append(self._value(seen[-1]))
-            outcome = environment.step(acted[-1].double().numpy())
+            outcome = environment.step(acted[-1].double().numpy() + recipe.sway * self._steadiness * sway())
             observations = environment.observe()
             after = self._value(self.normaliser(observations))
             following.append(np.where(outcome.failed, 0.0, after))
@@ -243,7 +264,7 @@ class Ppo:
                 self.optimiser.step()
                 recent.append(apart)
             with torch.no_grad():
-                self.network.log_spread.clamp_(max=float(np.log(self._largest_spread)))
+                self.network.log_spread.clamp_(max=float(np.log(self._largest_spread())))
             divergence = float(self.group.sum([float(np.mean(recent[-4:]))])[0]) / self.group.size
             if divergence > self.recipe.largest_divergence:
                 break
@@ -278,7 +299,7 @@ class Ppo:
         """Return what a checkpoint keeps: tensors, numbers and lists."""
         return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "normaliser": self.normaliser.to_dict(), "iterations": self.iterations, "samples": self.samples,
-                "starts": self.environment.starts.to_dict(), "largest_spread": self._largest_spread}
+                "starts": self.environment.starts.to_dict(), "steadiness": self._steadiness}
 
     def restore(self, data: dict[str, Any]) -> None:
         """Go on from what `to_dict` returned."""
@@ -286,5 +307,5 @@ class Ppo:
         self.optimiser.load_state_dict(data["optimiser"])
         self.normaliser = Normaliser.from_dict(data["normaliser"])
         self.environment.starts.restore(data["starts"])
-        self._largest_spread = float(data["largest_spread"])
+        self._steady(float(data["steadiness"]))
         self.iterations, self.samples = int(data["iterations"]), int(data["samples"])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retarget import rotation
+from retarget import kinematics, rotation
+from retarget.motion import Skeleton
 from sfv_core.character.character import Character
 from sfv_core.physics.engine import State, local_motion, root_velocity
 
@@ -59,3 +60,21 @@ def compose(character: Character, reduced: Reduced) -> State:
         spins[:, i] = spins[:, parent] + rotation.rotate(turns[:, i], own[:, i])
     centres = rotation.rotate(turns, character.centres)
     return State(places, turns, speeds + np.cross(spins, centres), spins)
+
+
+def unsettled(state: State, character: Character, scale: np.ndarray, generator: np.random.Generator) -> State:
+    """Return a state (N, …) with every joint but the root turned a little. scale: (N, 1) rad."""
+    skeleton = _links_only(character)
+    local = kinematics.local_rotations(skeleton, state.rotations)
+    bend = character.to_coordinates(local)
+    local[:, 1:] = character.to_rotations(bend + scale * generator.normal(size=bend.shape))[:, 1:]
+    places, turns = kinematics.forward(skeleton, state.positions[:, 0], local)
+    still = (scale == 0)[..., None]
+    return State(np.where(still, state.positions, places), np.where(still, state.rotations, turns), state.velocities,
+                 state.spins)
+
+
+def _links_only(character: Character) -> Skeleton:
+    """Return the skeleton without the joints that have no link."""
+    s, count = character.skeleton, len(character.links)
+    return Skeleton(s.names[:count], s.parents[:count], s.offsets[:count], s.rest_rotations[:count], s.root)

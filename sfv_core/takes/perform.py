@@ -7,15 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from retarget import kinematics
-from retarget.motion import Skeleton
-from sfv_core.character.character import Character
 from sfv_core.errors import SfvError
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference
-from sfv_core.imitate.rules import CONTROL_RATE
 from sfv_core.imitate.start import fixed
+from sfv_core.imitate.states import unsettled
+from sfv_core.imitate.sway import Sway
 from sfv_core.physics.engine import Engine, State
 from sfv_core.progress import Progress
 from sfv_core.takes.circumstances import MOST_WORLDS, Circumstances
@@ -26,8 +24,6 @@ from sfv_core.threads import one_thread
 STAGE = "simulate"
 _POSE = 0.2
 """Noise on each joint of the first pose in rad, per noise of the actions."""
-_SLOW = 0.25
-"""Time in s over which the noise on the actions changes: quick noise would only make the character tremble."""
 
 
 def perform(policy: Policy, reference: Reference, circumstances: Circumstances, shoves: tuple[Shove, ...], steps: int,
@@ -52,7 +48,7 @@ def _batch(policy: Policy, reference: Reference, circumstances: Circumstances, s
            ) -> list[Take]:
     """Act in N worlds side by side; scale: (N, 1) of the noise."""
     def unsettle(state: State) -> State:
-        return _unsettled(state, policy.character, _POSE * scale, generator)
+        return unsettled(state, policy.character, _POSE * scale, generator)
 
     engine = circumstances.open(policy.character, len(scale), shoves, noting=True)
     try:
@@ -83,32 +79,13 @@ def environment_for(policy: Policy, engine: Engine, reference: Reference) -> Env
 def _act(environment: Environment, engine: Disturbed, policy: Policy, steps: int, scale: np.ndarray,
          generator: np.random.Generator, progress: Callable[[str, float, float], None]) -> np.ndarray:
     """Act with slow noise of the scale (N, 1); return the rewards (steps, N), 0 once an episode would have failed."""
-    rewards, failed, drift = np.zeros((steps, engine.worlds)), np.zeros(engine.worlds, bool), np.zeros((1, 1))
-    keep = np.exp(-1 / (_SLOW * CONTROL_RATE))
+    rewards, failed = np.zeros((steps, engine.worlds)), np.zeros(engine.worlds, bool)
+    sway = Sway((engine.worlds, policy.character.coordinates), generator, still=True)
     for step in range(steps):
-        actions = policy.act(environment.observe())
-        drift = keep * drift + np.sqrt(1 - keep**2) * generator.normal(size=actions.shape)
-        outcome = environment.step(actions + scale * drift)
+        outcome = environment.step(policy.act(environment.observe()) + scale * sway())
         failed |= outcome.failed | engine.broken
         rewards[step] = np.where(failed, 0.0, outcome.rewards)
         if step % 8 == 0:
             progress(STAGE, step + 1, steps)
     progress(STAGE, steps, steps)
     return rewards
-
-
-def _unsettled(state: State, character: Character, scale: np.ndarray, generator: np.random.Generator) -> State:
-    """Return a state (N, …) with every joint but the root turned a little. scale: (N, 1) rad."""
-    local = kinematics.local_rotations(_links_only(character), state.rotations)
-    bend = character.to_coordinates(local)
-    local[:, 1:] = character.to_rotations(bend + scale * generator.normal(size=bend.shape))[:, 1:]
-    places, turns = kinematics.forward(_links_only(character), state.positions[:, 0], local)
-    still = scale == 0
-    return State(np.where(still[..., None], state.positions, places),
-                 np.where(still[..., None], state.rotations, turns), state.velocities, state.spins)
-
-
-def _links_only(character: Character) -> Skeleton:
-    """Return the skeleton without the joints that have no link."""
-    s, count = character.skeleton, len(character.links)
-    return Skeleton(s.names[:count], s.parents[:count], s.offsets[:count], s.rest_rotations[:count], s.root)

@@ -15,13 +15,13 @@ from sfv_core.character.deepmimic import load_clip
 from sfv_core.character.fit import fit
 from sfv_core.config import TrainConfig
 from sfv_core.imitate import ppo, rules
-from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.environment import Environment, Outcome
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.ppo import Ppo, Recipe
 from sfv_core.imitate.preset import preset_for
 from sfv_core.imitate.reference import Reference, make_reference
 from sfv_core.imitate.start import Adaptive, FailureBins, Plain, fixed, make_starts
-from sfv_core.imitate.states import compose, reduce
+from sfv_core.imitate.states import compose, reduce, unsettled
 from sfv_core.physics.engine import open_engine
 
 ALONE = Group(0, 1, 0)
@@ -189,7 +189,7 @@ def test_the_paper_preset_learns_with_its_own_networks() -> None:
     assert environment.limit == 15
 
 
-def test_a_policy_that_stays_up_explores_less_and_a_checkpoint_remembers_it() -> None:
+def test_a_policy_that_stays_up_explores_less_and_bears_noise_and_a_checkpoint_remembers_it() -> None:
     character, reference = made("walk")
     recipe = Recipe(worlds=8, batch=64, minibatch=32, epochs=1, widths=(32, 16))
 
@@ -200,8 +200,49 @@ def test_a_policy_that_stays_up_explores_less_and_a_checkpoint_remembers_it() ->
     first, second = learner(), learner()
     first.calm(0.5)
     assert first.iterate(lambda: None)["spread"] == pytest.approx(0.3, abs=0.01)
+    assert first.environment.unsettle == 0.0
     first.calm(0.9)
-    assert first.iterate(lambda: None)["spread"] == pytest.approx(np.sqrt(0.3 * 0.05), abs=0.005)
+    assert first.iterate(lambda: None)["spread"] == pytest.approx(np.sqrt(0.3 * 0.1), abs=0.005)
+    assert first.environment.unsettle == pytest.approx(0.5 * recipe.unsettle)
     first.calm(1.0)
     second.restore(deepcopy(first.to_dict()))
-    assert second.iterate(lambda: None)["spread"] <= 0.05 + 1e-6
+    assert second.environment.unsettle == recipe.unsettle
+    assert second.iterate(lambda: None)["spread"] <= 0.1 + 1e-6
+
+
+@pytest.mark.parametrize(("survived", "largest"), [(0.8, 0.0), (1.0, 0.15)])
+def test_what_a_steady_policy_does_is_swayed_slowly_and_not_told_to_it(survived: float, largest: float) -> None:
+    character, reference = made("walk")
+    recipe = Recipe(worlds=64, batch=64 * 16, minibatch=512, epochs=1, widths=(32, 16), first_spread=1e-6,
+                    calm_spread=1e-6)
+    learner = Ppo(Environment(open_engine("mujoco", character, 64), reference, np.random.default_rng(0)), ALONE, 0,
+                  recipe)
+    learner.calm(survived)
+    done = []
+    step = learner.environment.step
+
+    def noting(actions: np.ndarray) -> Outcome:
+        done.append(actions)
+        return step(actions)
+
+    learner.environment.step = noting  # type: ignore[method-assign]
+    learner.iterate(lambda: None)
+    noise = np.array(done)  # an untrained network's own actions are about 0
+    assert np.std(noise) == pytest.approx(largest, abs=0.02)
+    if largest:
+        pairs = np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]
+        assert pairs == pytest.approx(np.exp(-1 / (0.25 * 30)), abs=0.05)
+
+
+def test_states_that_are_unsettled_bend_at_the_joints_alone() -> None:
+    character, reference = made("walk")
+    state = reference.state[np.zeros(200, int)]
+    scale = np.where(np.arange(200)[:, None] < 100, 0.0, 0.05)
+    bent = unsettled(state, character, scale, np.random.default_rng(0))
+    assert np.array_equal(bent.rotations[:100], state.rotations[:100])
+    assert np.array_equal(bent.positions[:, 0], state.positions[:, 0])
+    turned = reduce(character, bent).coordinates - reduce(character, state).coordinates
+    assert np.std(turned[100:]) == pytest.approx(0.05, rel=0.1)
+    arms = np.linalg.norm(bent.positions[:, 1:] - bent.positions[:, character.parents[1:]], axis=-1)
+    assert arms == pytest.approx(np.linalg.norm(state.positions[:, 1:] - state.positions[:, character.parents[1:]],
+                                                axis=-1))
