@@ -18,8 +18,8 @@ from sfv_core.imitate.posture import centre_of_mass, posture
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.rules import SUBSTEPS
 from sfv_core.physics.engine import Engine, State
-from sfv_core.preview.deviation import deviation, goals
-from sfv_core.preview.feedback import Experience, Feedback, act
+from sfv_core.preview.deviation import goals
+from sfv_core.preview.feedback import Experience, Feedback, act, deviations
 
 WINDOW = 3
 """Control steps for which an offset lasts."""
@@ -77,16 +77,18 @@ def explore(engine: Engine, reference: Reference, start: tuple[int, State], feed
     """
     tick, state = start
     crowd = [_Branch(None, (state,), (), (), 0.0, 0.0)]
-    parents = np.zeros(engine.worlds, int)
+    everyone, parents = np.arange(engine.worlds), np.zeros(engine.worlds, int)
     seen: list[Experience] = []
     for first in range(0, len(feedback.gains), WINDOW):
         steps = range(first, min(first + WINDOW, len(feedback.gains)))
-        engine.reset(np.arange(engine.worlds), _states([branch.states[-1] for branch in crowd])[parents])
+        engine.reset(everyone, _states([branch.states[-1] for branch in crowd])[parents])
+        before = deviations(engine, reference, tick + first * SUBSTEPS, everyone)
         own = _own_offsets(engine, noise, generator)
         states = []
         for step in steps:
-            offsets = _offsets(engine, reference, tick, step, feedback, best, own)
-            seen.append(act(engine, reference, tick + step * SUBSTEPS, np.arange(engine.worlds), offsets))
+            offsets = _offsets(before, step, feedback, best, own)
+            seen.append(act(engine, reference, tick + step * SUBSTEPS, everyone, before, offsets))
+            before = seen[-1].after
             states.append(engine.read())
             step_done()
         cost, far = _cost(engine.character, states[-1], reference, tick + (steps[-1] + 1) * SUBSTEPS)
@@ -111,15 +113,11 @@ def _own_offsets(engine: Engine, noise: float, generator: np.random.Generator) -
     return own
 
 
-def _offsets(engine: Engine, reference: Reference, tick: int, step: int, feedback: Feedback, best: Attempt | None,
-             own: np.ndarray) -> np.ndarray:
-    """Return the offsets (N, C) that feedback gives, half of them around the best earlier attempt."""
-    character = engine.character
-    goal = goals(reference, character, np.array([tick + step * SUBSTEPS]))
-    deviations = deviation(character, posture(character, engine.read()), goal)
-    offsets = feedback.offsets[step] + deviations @ feedback.gains[step].T
+def _offsets(before: np.ndarray, step: int, feedback: Feedback, best: Attempt | None, own: np.ndarray) -> np.ndarray:
+    """Return the offsets (N, C) that feedback gives for deviations (N, D), half around the best earlier attempt."""
+    offsets = feedback.offsets[step] + before @ feedback.gains[step].T
     if best is not None and step < len(best.offsets):
-        around = best.offsets[step] + (deviations - best.deviations[step]) @ feedback.gains[step].T
+        around = best.offsets[step] + (before - best.deviations[step]) @ feedback.gains[step].T
         offsets[::2] = around[::2]
         offsets[0] = best.offsets[step]
     return np.clip(np.nan_to_num(offsets + own), -_LARGEST, _LARGEST)

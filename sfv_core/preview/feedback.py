@@ -81,18 +81,22 @@ class Experience:
     """Deviations, shape (N, D)."""
 
 
-def act(engine: Engine, reference: Reference, tick: int, ids: np.ndarray, offsets: np.ndarray) -> Experience:
-    """Do one control step in the worlds `ids` (N,) with offsets (N, C) in rad from the reference at `tick`."""
+def act(engine: Engine, reference: Reference, tick: int, ids: np.ndarray, before: np.ndarray,
+        offsets: np.ndarray) -> Experience:
+    """Do one control step in the worlds `ids` (N,) with offsets (N, C) in rad from the reference at `tick`.
+
+    before: the characters' deviations (N, D) now.
+    """
     character = engine.character
-    before = _deviation(engine, reference, tick, ids)
     rows, _ = reference.lookup(np.array([tick + LEAD]))
     targets = np.zeros((engine.worlds, character.coordinates))
     targets[ids] = reference.coordinates[rows] + offsets
     engine.step(targets, SUBSTEPS, ids)
-    return Experience(before, offsets, _deviation(engine, reference, tick + SUBSTEPS, ids))
+    return Experience(before, offsets, deviations(engine, reference, tick + SUBSTEPS, ids))
 
 
-def _deviation(engine: Engine, reference: Reference, tick: int, ids: np.ndarray) -> np.ndarray:
+def deviations(engine: Engine, reference: Reference, tick: int, ids: np.ndarray) -> np.ndarray:
+    """Return how far the characters of the worlds `ids` (N,) are from the reference at a tick, (N, D)."""
     character = engine.character
     now = posture(character, engine.read()[ids])
     return deviation(character, now, goals(reference, character, np.array([tick])))
@@ -105,7 +109,7 @@ def experiment(engine: Engine, reference: Reference, tick: int, generator: np.ra
     moved, offsets = np.split(np.concatenate([draw, -draw]), [len(spreads)], axis=1)
     around = goals(reference, character, np.full(len(ids), tick)).state
     engine.reset(ids, deviate(character, around, moved * spreads))
-    return act(engine, reference, tick, ids, _OFFSET * offsets)
+    return act(engine, reference, tick, ids, deviations(engine, reference, tick, ids), _OFFSET * offsets)
 
 
 def together(experiences: list[Experience]) -> Experience:
