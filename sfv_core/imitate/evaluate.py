@@ -1,4 +1,4 @@
-"""Normalised return: the share of the largest possible reward that a policy gets without noise, 0 to 1."""
+"""Normalised return: the share of the largest possible reward that a policy gets, 0 to 1."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import make_reference
 from sfv_core.imitate.rules import EPISODE
 from sfv_core.imitate.start import anywhere, beginning
+from sfv_core.imitate.sway import Sway
 from sfv_core.physics.engine import open_engine
 from sfv_core.threads import one_thread
 
@@ -42,20 +43,22 @@ class Evaluation:
 
 
 def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], episodes: int, group: Group,
-             tick: Callable[[], None]) -> Evaluation:
+             tick: Callable[[], None], sway: float = 0.0) -> Evaluation:
     """Run episodes in all ranks together: of 20 s from random phases, or of the whole clip where it ends.
 
     From random phases most of a clip's episodes would be short, and a policy that falls on the way would look good.
-    The worlds start new episodes when it is over.
+    The worlds start new episodes when it is over. sway: standard deviation of a slow noise on the actions.
     """
     worlds = np.arange(environment.engine.worlds)
     environment.limit = EPISODE
     environment.reset(worlds, anywhere if environment.reference.loop else beginning)
     running = worlds[: -(-episodes // group.size)]
     possible = float(environment.remaining()[running].sum())
+    noise = Sway((len(worlds), environment.character.coordinates), environment.generator, still=True)
     reward, steps = 0.0, 0
     while len(running):
-        outcome = environment.step(act(environment.observe()), running)
+        actions = act(environment.observe())
+        outcome = environment.step(actions + sway * noise() if sway else actions, running)
         reward += float(outcome.rewards[running].sum())
         steps += int(np.sum(~outcome.failed[running]))
         running = running[~outcome.ended[running]]

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate.checkpoint import go_on, require_alike, save_checkpoint
 from sfv_core.imitate.environment import Environment
-from sfv_core.imitate.evaluate import Evaluation, evaluate
+from sfv_core.imitate.evaluate import evaluate
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.ppo import Ppo
@@ -37,7 +38,7 @@ from sfv_core.physics.engine import open_engine
 KEEP_EVERY = 16
 """Iterations between checkpoints, after which all worlds start anew: a training that goes on from one is the same."""
 EPISODES = 32
-"""Episodes of an evaluation; as many again decide whether a policy is the best or reaches the goal."""
+"""Episodes of an evaluation; as many again, swayed, decide whether a policy that may be the best is."""
 LEARNT_PER_LOOK = 3
 """Control steps that are learnt from for each that an evaluation takes: one of a policy that falls takes few."""
 CURVE = ("samples", "minutes", "nr", "survived", "reward", "looked")
@@ -46,6 +47,23 @@ ORPHANED = 3
 """Exit code of a rank whose parent is gone."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How good the policy is that is kept as the best so far."""
+
+    nr: float = -1.0
+    """Its normalised return without noise, in the evaluation that it was chosen by."""
+    swayed: float = -1.0
+    """The same with slow noise on the actions, as in learning."""
+    steady: float = 0.0
+    """Share of the time that it survived then."""
+
+    @property
+    def worth(self) -> float:
+        """What policies are chosen by: who follows the motion well and falls at a touch is not the best."""
+        return (self.nr + self.swayed) / 2
 
 
 class Rank:
@@ -63,7 +81,7 @@ class Rank:
         self.environment = Environment(engine, reference, self._generator(0), self.preset.rules, starts)
         self.ppo = Ppo(self.environment, group, self.config.seed, self.preset.recipe)
         self.curve: list[dict[str, float]] = []
-        self.best = -1.0
+        self.kept = Kept()
         self._earlier = 0.0
         self._figures: dict[str, float] = {}
         self._told = self._started = time.monotonic()
@@ -77,12 +95,13 @@ class Rank:
         del known["optimiser"]  # it may be left over from a newer checkpoint that did not serve
         require_alike(data["learner"], known, "its learner")
         curve = [{name: point[name] + 0 for name in CURVE} for point in data["curve"]]
-        best, minutes = float(data["best"]), float(data["minutes"])
+        kept = Kept(**{name: float(value) for name, value in data["kept"].items()})
+        minutes = float(data["minutes"])
         self.ppo.restore(data["learner"])
         for parameter, moments in self.ppo.optimiser.state.items():
             if any(np.shape(moment) not in ((), parameter.shape) for moment in moments.values()):
                 raise ValueError("its optimiser is of another network")
-        self.curve, self.best, self._earlier = curve, best, minutes
+        self.curve, self.kept, self._earlier = curve, kept, minutes
         if self.curve:
             self._figures = {name: self.curve[-1][name] for name in ("nr", "survived")}
 
@@ -120,7 +139,7 @@ class Rank:
     def _shared_reason(self, stop: threading.Event) -> str:
         """Return why all ranks should end now; empty while they should go on."""
         config: TrainConfig = self.config
-        reached = bool(self.curve) and self.best >= config.goal
+        reached = bool(self.curve) and self.kept.nr >= config.goal
         asked, late = (self.group.sum([float(stop.is_set()), float(self.minutes() >= config.minutes)]) > 0)
         if asked:
             return "stopped"
@@ -136,18 +155,20 @@ class Rank:
         return self.ppo.samples - last["samples"] >= LEARNT_PER_LOOK * last["looked"]
 
     def _evaluate(self) -> None:
-        """Measure the policy, and twice where it may be the best; add to the curve and keep the best."""
+        """Measure the policy, and again with noise where it may be the best; add to the curve and keep the best."""
         policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine,
                         captured=self.captured, rules=self.preset.rules)
-        result: Evaluation = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
-        if result.nr > self.best:
-            result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
+        result = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
+        looked, better = result.steps, False
+        if result.nr > self.kept.worth:
+            swayed = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick, self.preset.recipe.sway)
+            found = Kept(result.nr, swayed.nr, swayed.survived)
+            looked, better = looked + swayed.steps, found.worth > self.kept.worth
+            self.kept = found if better else self.kept
         self.curve.append({"samples": self.ppo.samples, "minutes": round(self.minutes(), 4), "nr": result.nr,
-                           "survived": result.survived, "reward": self._figures.get("reward", 0.0),
-                           "looked": result.steps})
+                           "survived": result.survived, "reward": self._figures.get("reward", 0.0), "looked": looked})
         self._figures.update(nr=result.nr, survived=result.survived)
         self.ppo.calm(result.survived)
-        better, self.best = result.nr > self.best, max(self.best, result.nr)
         if self.group.rank == 0:
             write_json(self.run.curve, self.curve)
             if better:
@@ -157,7 +178,8 @@ class Rank:
         """Write a checkpoint."""
         if self.group.rank == 0:
             save_checkpoint(self.run.checkpoints, self.ppo.samples, {
-                "learner": self.ppo.to_dict(), "curve": self.curve, "best": self.best, "minutes": self.minutes()})
+                "learner": self.ppo.to_dict(), "curve": self.curve, "kept": asdict(self.kept),
+                "minutes": self.minutes()})
 
     def _tick(self) -> None:
         """Report, about once a second."""
@@ -199,8 +221,8 @@ def main(folder: str, rank: int, size: int, port: int) -> int:
         sys.stderr.write(f"{error}\n")
         return EXPLAINED
     if rank == 0:
-        tell("finished", reason=reason, samples=process.ppo.samples, minutes=process.minutes(), best=process.best,
-             broken=broken)
+        tell("finished", reason=reason, samples=process.ppo.samples, minutes=process.minutes(), nr=process.kept.nr,
+             steady=process.kept.steady, broken=broken)
     group.close()
     return 0
 

@@ -62,9 +62,9 @@ def train(motion: Path, out: Path, config: TrainConfig, progress: Progress) -> d
             raise SfvError(_failure(run, ranks))
     curve = json.loads(run.curve.read_text(encoding="utf-8"))
     draw_curve(curve, run.picture)
-    return {"policy": str(run.policy), "nr": finished["best"], "samples": finished["samples"],
-            "minutes": finished["minutes"], "ended_by": finished["reason"], "processes": processes,
-            "broken_worlds": finished["broken"], "mass_kg": prepared.character.mass,
+    return {"policy": str(run.policy), "nr": finished["nr"], "steady": finished["steady"],
+            "samples": finished["samples"], "minutes": finished["minutes"], "ended_by": finished["reason"],
+            "processes": processes, "broken_worlds": finished["broken"], "mass_kg": prepared.character.mass,
             "findings": [finding.text for finding in prepared.findings], "notes": list(prepared.notes)}
 
 

@@ -14,6 +14,7 @@ from sfv_core.character import deepmimic
 from sfv_core.config import TrainConfig
 from sfv_core.errors import SfvError
 from sfv_core.imitate.checkpoint import KEPT, checkpoints, go_on, save_checkpoint
+from sfv_core.imitate.evaluate import Evaluation
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.prepare import prepare
 from sfv_core.imitate.rank import Rank
@@ -56,7 +57,8 @@ def words_in_the_curve(data: dict[str, Any]) -> None:
 SPOILT = {"no learner": without("learner"), "no curve": without("curve"), "NaN weights": spoilt_weights,
           "another network": other_network, "another optimiser": other_moments,
           "another observation": other_observations, "other starts": other_starts, "no points": words_in_the_curve,
-          "NaN best": lambda data: data.update(best=float("nan")), "a list": lambda data: data.update(learner=[1])}
+          "NaN kept": lambda data: data["kept"].update(nr=float("nan")),
+          "a list": lambda data: data.update(learner=[1])}
 spoilt = pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
 
 
@@ -157,3 +159,32 @@ def test_the_command_says_so_too_and_does_not_ask_to_start_again(tmp_path: Path)
     with pytest.raises(SfvError, match=r"Training process 0 failed: No checkpoint in .* lacks 'learner'") as caught:
         train(motion, out, CONFIG, no_progress)
     assert "start the training again" not in str(caught.value)
+
+
+def test_a_policy_that_bears_noise_is_kept_rather_than_one_that_is_a_little_nearer(
+        run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in checkpoints(run.checkpoints):
+        path.unlink()
+    rank = Rank(run, Group(0, 1, 0))
+    asked: list[float] = []
+
+    def look(nr: float, swayed: float) -> bool:
+        asked.clear()
+        run.policy.unlink(missing_ok=True)
+
+        def evaluated(*parts: object) -> Evaluation:
+            asked.append(float(parts[5]) if len(parts) > 5 else 0.0)  # type: ignore[arg-type]
+            return Evaluation(100 * (swayed if asked[-1] else nr), 90.0, 100.0)
+
+        monkeypatch.setattr("sfv_core.imitate.rank.evaluate", evaluated)
+        rank._evaluate()
+        return run.policy.exists()
+
+    assert look(0.8, 0.2) and asked == [0.0, rank.preset.recipe.sway]
+    assert look(0.7, 0.6)
+    assert not look(0.75, 0.1)
+    assert not look(0.6, 0.9) and asked == [0.0]
+    assert (rank.kept.nr, rank.kept.swayed, rank.kept.steady) == (0.7, 0.6, 0.9)
+    assert [point["looked"] for point in rank.curve] == [180.0, 180.0, 180.0, 90.0]
+    rank._keep()
+    assert Rank(run, Group(0, 1, 0)).kept == rank.kept

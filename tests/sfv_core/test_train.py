@@ -74,6 +74,7 @@ def test_it_learns_and_its_files_are_whole(walk: Path, tmp_path: Path) -> None:
     curve = json.loads((out / "curve.json").read_text())
     assert report["ended_by"] == "samples"
     assert report["samples"] == curve[-1]["samples"] == 49_152
+    assert report["nr"] in [point["nr"] for point in curve] and 0 < report["steady"] <= 1
     assert curve[-1]["nr"] > 1.3 * curve[0]["nr"]
     assert curve[-1]["survived"] > 1.3 * curve[0]["survived"]
     assert (out / "curve.png").read_bytes()[:4] == b"\x89PNG"
