@@ -17,6 +17,7 @@ from sfv_core.imitate.rules import EPISODE, SUBSTEPS, Rules, Touch, allowed, mid
 from sfv_core.imitate.rules import LEAD as LEAD
 from sfv_core.imitate.start import Plain, Start, Starts
 from sfv_core.imitate.states import unsettled
+from sfv_core.imitate.sway import Sway
 from sfv_core.physics.engine import Engine, State
 
 FARTHEST_LINK, FARTHEST_ROOT = 0.5, 1.0
@@ -56,6 +57,8 @@ class Environment:
         """Longest episode in control steps; a learner sets it to rules.horizon(samples)."""
         self.unsettle = 0.0
         """Largest standard deviation in rad of noise on the joints of states drawn from `starts`; a learner sets it."""
+        self.sway: float | np.ndarray = 0.0
+        """Standard deviation of slow noise on the actions, of all worlds or (N, 1); whoever acts sets it."""
         self._middle = middle(self.character)
         self._targets = reference.coordinates
         if self.rules.feedforward and self.rules.action == "residual":
@@ -64,6 +67,7 @@ class Environment:
         self.broken = 0
         """Worlds that had to be started anew because the physics gave values that are not numbers."""
         self._trunk = [self.character.index(name) for name in _TRUNK]
+        self._noise = Sway(engine.worlds, self.character.coordinates)
         self._ticks = np.zeros(engine.worlds, int)
         self._steps = np.zeros(engine.worlds, int)
         self._origins = np.zeros((engine.worlds, 3))
@@ -80,12 +84,15 @@ class Environment:
             ticks = start(self.reference, len(ids), self.generator)
             state = self.reference.state[ticks]
         self._ticks[ids], self._steps[ids] = ticks, 0
+        self._noise.restart(ids)
         self._origins[ids] = -self.reference.state.positions[ticks, 0] * np.array([1.0, 1.0, 0.0])
         self.engine.reset(ids, _moved(state, self._origins[ids]))
         self._look(self.engine.read())
 
     def step(self, actions: np.ndarray, ids: np.ndarray | None = None) -> Outcome:
         """Act for 1/30 s in the worlds `ids` (all if not given); actions (N, C). Ended episodes wait for `reset`."""
+        if np.any(self.sway):
+            actions = actions + self.sway * self._noise.step(self.generator)
         self.engine.step(self._centres() + self.rules.action_scale * actions, SUBSTEPS, ids)
         moving = np.arange(self.engine.worlds) if ids is None else ids
         self._ticks[moving] += SUBSTEPS

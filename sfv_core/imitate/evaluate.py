@@ -13,7 +13,6 @@ from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import make_reference
 from sfv_core.imitate.rules import EPISODE
 from sfv_core.imitate.start import anywhere, beginning
-from sfv_core.imitate.sway import Sway
 from sfv_core.physics.engine import open_engine
 from sfv_core.threads import one_thread
 
@@ -50,15 +49,13 @@ def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], 
     The worlds start new episodes when it is over. sway: standard deviation of a slow noise on the actions.
     """
     worlds = np.arange(environment.engine.worlds)
-    environment.limit = EPISODE
+    environment.limit, environment.sway = EPISODE, sway
     environment.reset(worlds, anywhere if environment.reference.loop else beginning)
     running = worlds[: -(-episodes // group.size)]
     possible = float(environment.remaining()[running].sum())
-    noise = Sway((len(worlds), environment.character.coordinates), environment.generator, still=True)
     reward, steps = 0.0, 0
     while len(running):
-        actions = act(environment.observe())
-        outcome = environment.step(actions + sway * noise() if sway else actions, running)
+        outcome = environment.step(act(environment.observe()), running)
         reward += float(outcome.rewards[running].sum())
         steps += int(np.sum(~outcome.failed[running]))
         running = running[~outcome.ended[running]]

@@ -17,7 +17,6 @@ import torch
 from sfv_core.imitate.environment import Environment
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.policy import Network, Normaliser
-from sfv_core.imitate.sway import Sway
 
 _STEADY = 0.8
 """Share of the time that a policy survives from which on it counts as steady, more and more up to 1."""
@@ -164,6 +163,7 @@ class Ppo:
         """
         words = np.random.SeedSequence([self.seed, self.group.rank, self.iterations]).spawn(2)
         self.environment.limit = self.environment.rules.horizon(self.samples)
+        self.environment.sway = self.recipe.sway * self._steadiness
         self.environment.generator = np.random.default_rng(words[0])
         self._generator = torch.Generator().manual_seed(int(words[1].generate_state(1)[0]))
         batch, mean_reward = self._collect(tick)
@@ -181,7 +181,6 @@ class Ppo:
         steps = max(recipe.batch // (worlds * self.group.size), recipe.fewest_steps)
         seen, raw, acted, densities, values, following, rewards, ended = ([] for _ in range(8))
         observations, fresh = environment.observe(), []
-        sway = Sway((worlds, environment.character.coordinates), environment.generator)
         for step in range(steps):
             raw.append(observations)
             seen.append(self.normaliser(raw[-1]))
@@ -191,7 +190,7 @@ class Ppo:
                 acted.append(means + network.log_spread.exp() * noise)
                 densities.append(network.log_probability(means, acted[-1]))
             values.append(self._value(seen[-1]))
-            outcome = environment.step(acted[-1].double().numpy() + recipe.sway * self._steadiness * sway())
+            outcome = environment.step(acted[-1].double().numpy())
             observations = environment.observe()
             after = self._value(self.normaliser(observations))
             following.append(np.where(outcome.failed, 0.0, after))

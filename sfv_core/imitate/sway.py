@@ -11,20 +11,22 @@ from sfv_core.imitate.rules import CONTROL_RATE
 
 SECONDS = 0.25
 """Time over which the noise changes."""
+_KEEP = float(np.exp(-1 / (SECONDS * CONTROL_RATE)))
 
 
 class Sway:
-    """Numbers of standard deviation 1 that change slowly: an autoregressive process, one step per control step."""
+    """Numbers for each of N worlds that wander about 0 with standard deviation 1: an autoregressive process."""
 
-    _KEEP = float(np.exp(-1 / (SECONDS * CONTROL_RATE)))
+    def __init__(self, worlds: int, coordinates: int) -> None:
+        """Begin at 0."""
+        self._values = np.zeros((worlds, coordinates))
 
-    def __init__(self, shape: tuple[int, ...], generator: np.random.Generator, still: bool = False) -> None:
-        """Begin anywhere, or `still`, at 0."""
-        self._generator = generator
-        self._value = np.zeros(shape) if still else generator.normal(size=shape)
+    def restart(self, ids: np.ndarray) -> None:
+        """Begin at 0 in the worlds `ids` (K,)."""
+        self._values[ids] = 0.0
 
-    def __call__(self) -> np.ndarray:
-        """Return the next values."""
-        fresh = self._generator.normal(size=self._value.shape)
-        self._value = self._KEEP * self._value + np.sqrt(1 - self._KEEP**2) * fresh
-        return self._value
+    def step(self, generator: np.random.Generator) -> np.ndarray:
+        """Go on by one control step; return the values, (N, C)."""
+        fresh = generator.normal(size=self._values.shape)
+        self._values = _KEEP * self._values + np.sqrt(1 - _KEEP**2) * fresh
+        return self._values

@@ -13,7 +13,6 @@ from sfv_core.imitate.policy import Policy
 from sfv_core.imitate.reference import Reference
 from sfv_core.imitate.start import fixed
 from sfv_core.imitate.states import unsettled
-from sfv_core.imitate.sway import Sway
 from sfv_core.physics.engine import Engine, State
 from sfv_core.progress import Progress
 from sfv_core.takes.circumstances import MOST_WORLDS, Circumstances
@@ -54,10 +53,11 @@ def _batch(policy: Policy, reference: Reference, circumstances: Circumstances, s
     try:
         with one_thread():
             environment = environment_for(policy, engine, reference)
+            environment.generator, environment.sway = generator, scale
             engine.unsettle = unsettle
             environment.reset(np.arange(len(scale)), fixed)
             engine.begin()
-            rewards = _act(environment, engine, policy, steps, scale, generator, progress)
+            rewards = _act(environment, engine, policy, steps, progress)
     finally:
         engine.close()
     return [take_of(world, engine.notes, rewards[:, world], 0, reference, policy.character)
@@ -76,13 +76,12 @@ def environment_for(policy: Policy, engine: Engine, reference: Reference) -> Env
     return environment
 
 
-def _act(environment: Environment, engine: Disturbed, policy: Policy, steps: int, scale: np.ndarray,
-         generator: np.random.Generator, progress: Callable[[str, float, float], None]) -> np.ndarray:
-    """Act with slow noise of the scale (N, 1); return the rewards (steps, N), 0 once an episode would have failed."""
+def _act(environment: Environment, engine: Disturbed, policy: Policy, steps: int,
+         progress: Callable[[str, float, float], None]) -> np.ndarray:
+    """Act; return the rewards (steps, N), 0 once an episode would have failed."""
     rewards, failed = np.zeros((steps, engine.worlds)), np.zeros(engine.worlds, bool)
-    sway = Sway((engine.worlds, policy.character.coordinates), generator, still=True)
     for step in range(steps):
-        outcome = environment.step(policy.act(environment.observe()) + scale * sway())
+        outcome = environment.step(policy.act(environment.observe()))
         failed |= outcome.failed | engine.broken
         rewards[step] = np.where(failed, 0.0, outcome.rewards)
         if step % 8 == 0:

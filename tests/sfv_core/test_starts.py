@@ -15,7 +15,8 @@ from sfv_core.character.deepmimic import load_clip
 from sfv_core.character.fit import fit
 from sfv_core.config import TrainConfig
 from sfv_core.imitate import ppo, rules
-from sfv_core.imitate.environment import Environment, Outcome
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.evaluate import evaluate
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.ppo import Ppo, Recipe
 from sfv_core.imitate.preset import preset_for
@@ -211,27 +212,42 @@ def test_a_policy_that_stays_up_explores_less_and_bears_noise_and_a_checkpoint_r
 
 
 @pytest.mark.parametrize(("survived", "largest"), [(0.8, 0.0), (1.0, 0.15)])
-def test_what_a_steady_policy_does_is_swayed_slowly_and_not_told_to_it(survived: float, largest: float) -> None:
+def test_what_a_steady_policy_does_is_swayed_and_not_told_to_it(survived: float, largest: float) -> None:
     character, reference = made("walk")
-    recipe = Recipe(worlds=64, batch=64 * 16, minibatch=512, epochs=1, widths=(32, 16), first_spread=1e-6,
-                    calm_spread=1e-6)
-    learner = Ppo(Environment(open_engine("mujoco", character, 64), reference, np.random.default_rng(0)), ALONE, 0,
-                  recipe)
+    recipe = Recipe(worlds=8, batch=64, minibatch=32, epochs=1, widths=(32, 16))
+    environment = Environment(open_engine("mujoco", character, 8), reference, np.random.default_rng(0))
+    learner = Ppo(environment, ALONE, 0, recipe)
     learner.calm(survived)
-    done = []
-    step = learner.environment.step
-
-    def noting(actions: np.ndarray) -> Outcome:
-        done.append(actions)
-        return step(actions)
-
-    learner.environment.step = noting  # type: ignore[method-assign]
     learner.iterate(lambda: None)
-    noise = np.array(done)  # an untrained network's own actions are about 0
-    assert np.std(noise) == pytest.approx(largest, abs=0.02)
-    if largest:
-        pairs = np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]
-        assert pairs == pytest.approx(np.exp(-1 / (0.25 * 30)), abs=0.05)
+    assert environment.sway == largest
+    evaluate(environment, lambda seen: np.zeros((8, character.coordinates)), 8, ALONE, lambda: None)
+    assert environment.sway == 0.0
+
+
+def test_sway_is_slow_and_starts_with_each_episode() -> None:
+    character, reference = made("walk")
+    engine = open_engine("mujoco", character, 400)
+    asked: list[np.ndarray] = []
+    environment = Environment(engine, reference, np.random.default_rng(0))
+    environment.sway = 0.2 * (np.arange(400) >= 200)[:, None]
+    environment.reset(np.arange(400), fixed)
+    step = engine.step
+    engine.step = lambda targets, *rest: (asked.append(targets), step(targets, *rest))  # type: ignore[method-assign]
+    for _ in range(20):
+        still = environment._centres()
+        environment.step(np.zeros((400, character.coordinates)))
+        asked[-1] = (asked[-1] - still) / environment.rules.action_scale
+    noise = np.array(asked)
+    assert not noise[:, :200].any()
+    assert np.std(noise[-1, 200:]) == pytest.approx(0.2, rel=0.05)
+    assert np.std(noise[0, 200:]) < 0.5 * 0.2
+    alike = np.corrcoef(noise[-2, 200:].ravel(), noise[-1, 200:].ravel())[0, 1]
+    assert alike == pytest.approx(np.exp(-1 / (0.25 * 30)), abs=0.03)
+    environment.reset(np.arange(300), fixed)
+    still = environment._centres()
+    environment.step(np.zeros((400, character.coordinates)))
+    again = (asked[-1] - still) / environment.rules.action_scale
+    assert np.std(again[200:300]) < 0.5 * 0.2 < np.std(again[300:])
 
 
 def test_states_that_are_unsettled_bend_at_the_joints_alone() -> None:
