@@ -25,7 +25,17 @@ from sfv_core.physics.engine import Engine, open_engine
 from sfv_core.preview import search as searching
 from sfv_core.preview.deviation import deviate, deviation, goals, spread
 from sfv_core.preview.explore import explore
-from sfv_core.preview.feedback import Experience, Models, act, experiment, learn, no_models, regulate, together
+from sfv_core.preview.feedback import (
+    Experience,
+    Models,
+    act,
+    deviations,
+    experiment,
+    learn,
+    no_models,
+    regulate,
+    together,
+)
 from sfv_core.preview.preview import preview, repaired_reference
 from sfv_core.preview.search import Effort, Performance, distances, search
 from sfv_core.progress import no_progress
@@ -153,7 +163,8 @@ def test_what_is_found_happens_again_when_it_is_only_simulated() -> None:
     found, (_, reference) = performance(), squat()
     engine().reset(np.arange(128), found.states[np.zeros(128, int)])
     for step, offsets in enumerate(found.offsets):
-        act(engine(), reference, step * SUBSTEPS, np.arange(128), np.tile(offsets, (128, 1)))
+        before = deviations(engine(), reference, step * SUBSTEPS, np.arange(128))
+        act(engine(), reference, step * SUBSTEPS, np.arange(128), before, np.tile(offsets, (128, 1)))
     assert engine().read().positions[0] == pytest.approx(found.states.positions[-1], abs=2e-3)
 
 
