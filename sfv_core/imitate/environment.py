@@ -56,7 +56,7 @@ class Environment:
         self.limit = EPISODE
         """Longest episode in control steps; a learner sets it to rules.horizon(samples)."""
         self.unsettle = 0.0
-        """Largest standard deviation in rad of noise on the joints of states drawn from `starts`; a learner sets it."""
+        """Largest standard deviation in rad of noise on the joints of the states that episodes start in."""
         self.sway: float | np.ndarray = 0.0
         """Standard deviation of slow noise on the actions, of all worlds or (N, 1); whoever acts sets it."""
         self._middle = middle(self.character)
@@ -77,12 +77,12 @@ class Environment:
         """Start new episodes in the worlds `ids` (K,), at the world's origin; `start` stands in for `starts`."""
         if start is None:
             ticks, state = self.starts.draw(len(ids), self.generator)
-            if self.unsettle:
-                state = unsettled(state, self.character, self.unsettle * self.generator.random((len(ids), 1)),
-                                  self.generator)
         else:
             ticks = start(self.reference, len(ids), self.generator)
             state = self.reference.state[ticks]
+        if self.unsettle:
+            state = unsettled(state, self.character, self.unsettle * self.generator.random((len(ids), 1)),
+                              self.generator)
         self._ticks[ids], self._steps[ids] = ticks, 0
         self._noise.restart(ids)
         self._origins[ids] = -self.reference.state.positions[ticks, 0] * np.array([1.0, 1.0, 0.0])

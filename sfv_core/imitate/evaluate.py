@@ -42,14 +42,16 @@ class Evaluation:
 
 
 def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], episodes: int, group: Group,
-             tick: Callable[[], None], sway: float = 0.0) -> Evaluation:
+             tick: Callable[[], None], sway: float = 0.0, unsettle: float = 0.0) -> Evaluation:
     """Run episodes in all ranks together: of 20 s from random phases, or of the whole clip where it ends.
 
     From random phases most of a clip's episodes would be short, and a policy that falls on the way would look good.
-    The worlds start new episodes when it is over. sway: standard deviation of a slow noise on the actions.
+    The worlds start new episodes when it is over. sway, unsettle: noise on the actions and on the first poses, see
+    Environment.
     """
     worlds = np.arange(environment.engine.worlds)
-    environment.limit, environment.sway = EPISODE, sway
+    before = environment.unsettle
+    environment.limit, environment.sway, environment.unsettle = EPISODE, sway, unsettle
     environment.reset(worlds, anywhere if environment.reference.loop else beginning)
     running = worlds[: -(-episodes // group.size)]
     possible = float(environment.remaining()[running].sum())
@@ -60,6 +62,7 @@ def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], 
         steps += int(np.sum(~outcome.failed[running]))
         running = running[~outcome.ended[running]]
         tick()
+    environment.unsettle = before
     environment.reset(worlds)
     return Evaluation(*(float(v) for v in group.sum([reward, float(steps), possible])))
 

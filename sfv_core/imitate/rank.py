@@ -56,7 +56,7 @@ class Kept:
     nr: float = -1.0
     """Its normalised return without noise, in the evaluation that it was chosen by."""
     swayed: float = -1.0
-    """The same with slow noise on the actions, as in learning."""
+    """The same with noise on actions and first poses, as in learning."""
     steady: float = 0.0
     """Share of the time that it survived then."""
 
@@ -161,7 +161,9 @@ class Rank:
         result = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
         looked, better = result.steps, False
         if result.nr > self.kept.worth:
-            swayed = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick, self.preset.recipe.sway)
+            recipe = self.preset.recipe
+            swayed = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick, recipe.sway,
+                              recipe.unsettle)
             found = Kept(result.nr, swayed.nr, swayed.survived)
             looked, better = looked + swayed.steps, found.worth > self.kept.worth
             self.kept = found if better else self.kept

@@ -112,6 +112,8 @@ class FailureBins(Plain):
     """Length of a bin."""
     SHARE = 0.5
     """Part of the starts that go where failures are; the others are anywhere."""
+    FIRST = 0.1
+    """Part of the starts that go to the first moment of a clip that ends: takes start there."""
     REACH, FADE = 7, 0.85
     """A failure counts for so many bins up to it, each so much of the later one."""
     MEMORY = 0.9
@@ -143,6 +145,8 @@ class FailureBins(Plain):
         """Return ticks and the reference's states there."""
         chosen = generator.choice(self.bins, count, p=self.chances()) + generator.random(count)
         ticks = np.minimum((chosen * self.reference.last / self.bins).astype(int), _stop(self.reference) - 1)
+        if not self.reference.loop:
+            ticks[generator.random(count) < self.FIRST] = 0
         return ticks, self.reference.state[ticks]
 
     def note(self, ticks: np.ndarray, failed: np.ndarray) -> None:
