@@ -96,7 +96,8 @@ class _World:
         bullet.setPhysicsEngineParameter(numSolverIterations=SOLVER_ITERATIONS, numSubSteps=1, **here)
         bullet.changeDynamics(_GROUND, -1, lateralFriction=friction, **here)
         for link in range(-1, links):
-            bullet.changeDynamics(_CHARACTER, link, lateralFriction=friction, linearDamping=0, angularDamping=0, **here)
+            bullet.changeDynamics(_CHARACTER, link, lateralFriction=friction, **here)
+        bullet.changeDynamics(_CHARACTER, -1, linearDamping=0, angularDamping=0, **here)  # with it, links lose friction
 
     def _free_motors(self, links: list[Link], joints: list[int]) -> None:
         """Switch PyBullet's own joint motors off, which brake a joint unless they are told not to."""
