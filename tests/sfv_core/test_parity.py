@@ -147,3 +147,26 @@ def test_a_standing_body_rests_on_the_ground_at_the_same_height_in_both_engines(
         worlds.close()
     assert heights[0] == pytest.approx(heights[1], abs=0.008)
     assert max(np.abs(heights)) < 0.008
+
+
+@each
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("friction", [0.3, 0.9])
+def test_the_ground_brakes_a_sliding_body_by_the_friction_asked_for(
+        character: Character, engine: str, friction: float) -> None:
+    """Whatever touches, the ground's push back is its push up times the friction while all of it slides."""
+    body, start = standing(character), np.array([4.0, 0.0, 0.0])
+    lying = rotation.from_rotvec(np.array([-np.pi / 2, 0.0, 0.0]))
+    turns = rotation.multiply(np.broadcast_to(lying, body.rotations.shape), body.rotations)
+    places = rotation.rotate(lying, body.positions)
+    places[..., 2] -= character.lowest(places, turns).min()
+    worlds = open_engine(engine, character, 1, Conditions(friction=friction))
+    worlds.reset(np.array([0]), State(places, turns, np.broadcast_to(start, places.shape), body.spins))
+    steps = PHYSICS_RATE // 10
+    worlds.step(np.zeros((1, character.coordinates)), steps)
+    masses = np.array([link.mass for link in character.links]) / character.mass
+    gained = masses @ worlds.read().velocities[0] - start
+    worlds.close()
+    up = gained[2] + 9.8 * steps / PHYSICS_RATE
+    assert up > 0.5
+    assert -gained[0] / up == pytest.approx(friction, rel=0.1)
