@@ -58,12 +58,12 @@ class SFV_PT_physics(Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         held, layout = context.scene.sfv.physics, self.layout
-        layout.use_property_split = True
-        column = layout.column(heading="Learning")
+        layout.use_property_split, layout.use_property_decorate = True, False
+        column = layout.column()
         for name in ("engine", "loop", "character"):
             column.prop(held, name)
         draw_optional(column, held, "use_mass", "mass")
-        column = layout.column(heading="Take")
+        column = layout.column()
         for name in ("takes", "gravity", "slope"):
             column.prop(held, name)
         if held.slope:

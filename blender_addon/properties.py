@@ -149,25 +149,25 @@ class SFV_PG_physics(bpy.types.PropertyGroup):
         ("person", "Captured Person", "A body of the captured person's proportions"),
         ("deepmimic", "Humanoid", "DeepMimic's humanoid"),
         ("atlas", "Atlas", "The robot Atlas, of 169.5 kg")], description="The body that performs the motion")
-    use_mass: BoolProperty(name="Mass", description="Give the body a mass; else it has what its size gives")
+    use_mass: BoolProperty(name="Mass (kg)", description="Give the body a mass; else it has what its size gives")
     mass: FloatProperty(name="Mass", default=70.0, min=1.0, soft_max=200.0, max=1000.0,
                         description="Mass of the body in kg")
     takes: IntProperty(name="Takes", default=1, min=1, soft_max=64, max=1024,
                        description="Takes to simulate, each a little different; the best is kept")
-    gravity: FloatProperty(name="Gravity", default=1.0, min=0.0, soft_max=3.0, max=100.0,
+    gravity: FloatProperty(name="Gravity (×)", default=1.0, min=0.0, soft_max=3.0, max=100.0,
                            description="Gravity of the take, as a multiple of the earth's")
-    slope: FloatProperty(name="Slope", default=0.0, min=0.0, soft_max=30.0, max=60.0,
+    slope: FloatProperty(name="Slope (°)", default=0.0, min=0.0, soft_max=30.0, max=60.0,
                          description="Slope of the ground in degrees")
     slope_dir: EnumProperty(name="Goes", items=[
         ("uphill", "Uphill", ""), ("downhill", "Downhill", ""), ("left", "Falling to the Left", ""),
         ("right", "Falling to the Right", "")], description="Where the motion goes on the slope, or to which side of "
                             "the character it falls")
     use_push: BoolProperty(name="Push", description="Push the body during the take")
-    push_time: FloatProperty(name="At", default=1.0, min=0.0, soft_max=20.0, max=86_400.0,
+    push_time: FloatProperty(name="At (s)", default=1.0, min=0.0, soft_max=20.0, max=86_400.0,
                              description="When the push begins, in s from the take's start")
-    push_force: FloatProperty(name="Force", default=300.0, min=1.0, soft_max=2000.0, max=1e6,
+    push_force: FloatProperty(name="Force (N)", default=300.0, min=1.0, soft_max=2000.0, max=1e6,
                               description="Strength of the push in N")
-    push_for: FloatProperty(name="For", default=0.2, min=0.005, soft_max=2.0, max=60.0,
+    push_for: FloatProperty(name="For (s)", default=0.2, min=0.005, soft_max=2.0, max=60.0,
                             description="How long the push lasts, in s")
     push_dir: EnumProperty(name="To", items=[
         ("left", "Left", ""), ("right", "Right", ""), ("front", "Front", ""), ("back", "Back", ""), ("up", "Up", ""),

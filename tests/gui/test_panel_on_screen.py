@@ -26,6 +26,6 @@ def test_every_state_of_the_panel_is_drawn(tmp_path):
     subprocess.run([sys.executable, str(ROOT / "tools" / "gui" / "screenshot.py"), "--zip", built, "--out", str(out),
                     "--blender", os.environ["SFV_BLENDER_GUI"]], check=True)
     pictures = [Image.open(path).convert("RGB") for path in sorted(out.glob("*.png"))]
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     for one, other in pairwise(pictures):
         assert ImageChops.difference(one, other).getbbox() is not None

@@ -20,6 +20,8 @@ MODULE = "bl_ext.user_default.sfv"
 CAPTURE_BELOW_TOP = 188
 OPTIONS_BELOW_TOP, MAP_BELOW_TOP = 539, 565
 """Where the button and the folded panels are, in px; Blender does not tell."""
+PHYSICS_BELOW_TOP = 600
+"""Where the folded panel is beside a job at work."""
 
 
 def picture(name: str) -> None:
@@ -89,13 +91,19 @@ def job_states() -> Iterator[float]:
     tracking.redraw()
     yield 1.0
     picture("3_working")
+    yield from click(PHYSICS_BELOW_TOP)
+    scene.sfv.physics.slope, scene.sfv.physics.use_push, scene.sfv.physics.use_mass = 10.0, True, True
+    tracking.redraw()
+    yield 1.0
+    picture("4_physics")
+    yield from click(PHYSICS_BELOW_TOP)
     scene.sfv.captured.motion = scene.sfv.captured.picture = scene.sfv.captured.report = "/home/me/motion.npz"
     tracking.job_event(scene.sfv.job, {"kind": "state", "state": "failed", "error":
                        "No person was found in '/home/me/dance.mp4'. Use a video that shows one person whole."})
     tracking.set_notes(("'Hero.toe' stays at rest: no source joint was recognised as LeftToes.",))
     tracking.redraw()
     yield 1.0
-    picture("4_failed")
+    picture("5_failed")
 
 
 def rigs() -> ModuleType:
@@ -125,13 +133,13 @@ def retarget() -> Iterator[float]:
     yield 1.0
     yield from click(MAP_BELOW_TOP)
     yield 1.0
-    picture("5_bone_map")
+    picture("6_bone_map")
     yield from click(MAP_BELOW_TOP)
     yield from click(OPTIONS_BELOW_TOP)
     bpy.ops.sfv.preview()
     scene.frame_set(12)
     yield 1.0
-    picture("6_preview")
+    picture("7_preview")
     yield from batch()
 
 
@@ -156,7 +164,7 @@ def batch() -> Iterator[float]:
         window.event_simulate(type="ESC", value="RELEASE", x=window.width // 2, y=window.height // 2)
         yield 2.0
         assert len(bpy.data.actions) < before + 40, "Escape did not stop the batch"
-    picture("7_batch_stopped")
+    picture("8_batch_stopped")
 
 
 def advance() -> float | None:
