@@ -1,7 +1,6 @@
-"""PyBullet behind the Engine interface: one character per world, stable PD control computed in C.
+"""PyBullet behind the Engine interface: one character per world, its motors' torques from stable_pd.py.
 
-The only module that imports pybullet. Source of the control: Tan et al., "Stable Proportional-Derivative
-Controllers", 2011.
+The only module that imports pybullet.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from sfv_core.character.character import Character, Link
 from sfv_core.character.urdf import urdf
 from sfv_core.errors import SfvError
 from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion, root_velocity
+from sfv_core.physics.stable_pd import StablePd
 
 SOLVER_ITERATIONS = 10
 _CHARACTER, _GROUND = 0, 1
@@ -65,16 +65,10 @@ class _World:
         if self.client < 0:
             raise SfvError("PyBullet cannot make more worlds in one process; use fewer worlds per process.")
         self._load(path, len(links), conditions)
-        jointed = [links[i] for i in joints]
-        self._free_motors(jointed, joints)
+        self._free_motors([links[i] for i in joints], joints)
         here = {"physicsClientId": self.client}
-        sizes = [3 if link.joint == "ball" else 1 for link in jointed]
-        self.control = partial(
-            bullet.setJointMotorControlMultiDofArray, _CHARACTER, joints, bullet.STABLE_PD_CONTROL,
-            targetVelocities=[[0.0] * size for size in sizes],
-            forces=[[link.torque] * size for link, size in zip(jointed, sizes, strict=True)],
-            positionGains=[link.stiffness for link in jointed],
-            velocityGains=[link.damping for link in jointed], **here)
+        self.pull = partial(bullet.setJointMotorControlMultiDofArray, _CHARACTER, joints, bullet.TORQUE_CONTROL, **here)
+        self.joint_states = partial(bullet.getJointStatesMultiDof, _CHARACTER, joints, **here)
         self.simulate = partial(bullet.stepSimulation, **here)
         self.link_states = partial(bullet.getLinkStates, _CHARACTER, list(range(len(links))), computeLinkVelocity=True,
                                    computeForwardKinematics=True, **here)
@@ -126,6 +120,10 @@ class PyBullet:
         self._frames = _frames(character)
         self._to_frames = rotation.inverse(self._frames)
         self._urdf = urdf(character, self._frames)
+        axes = rotation.to_matrix(self._frames).swapaxes(-1, -2)
+        self._motors = StablePd(character, np.concatenate([*axes[character.balls], axes[character.hinges, 2]]))
+        self._foreign = np.zeros((worlds, character.coordinates))
+        """Acceleration of each coordinate in the last step beside what the motors brought, in rad/s²."""
         self._state = np.zeros((worlds, len(character.links), 13))
         self._worlds: list[_World] = self._make(worlds)
         for i in range(worlds):
@@ -152,6 +150,7 @@ class PyBullet:
         spins = rotation.rotate(self._to_frames, spins)[:, self._joints]
         velocity = root_velocity(character, state)
         turn = rotation.xyzw_from_wxyz(state.rotations[:, 0])
+        self._foreign[ids] = 0.0
         for k, i in enumerate(ids):
             world = self._worlds[i]
             world.put_root(state.positions[k, 0].tolist(), turn[k].tolist())
@@ -166,17 +165,49 @@ class PyBullet:
 
         forces: (N, L, 3) N in the world on the links' centres of mass, all the while.
         """
-        balls, hinges = (values.tolist() for values in self._split(targets))
-        for i in range(self.worlds) if ids is None else ids:
-            positions = [*balls[i], *hinges[i]]
-            control, simulate = self._worlds[i].control, self._worlds[i].simulate
-            pushes = {} if forces is None else {link: forces[i, link] for link in np.flatnonzero(forces[i].any(axis=1))}
-            for _ in range(substeps):
-                control(targetPositions=positions)
-                for link, force in pushes.items():
-                    self._push(i, int(link), force)
-                simulate()
+        ids = np.arange(self.worlds) if ids is None else np.asarray(ids)
+        ids = ids[self.read()[ids].finite()]
+        if not len(ids):
+            return
+        worlds = [self._worlds[i] for i in ids]
+        goals, angles = self._split(targets[ids])
+        goals, angles = rotation.wxyz_from_xyzw(goals), angles[..., 0]
+        pushed = [] if forces is None else [(i, link) for i in ids for link in np.flatnonzero(forces[i].any(axis=1))]
+        response = self._motors.response(self.read()[ids])
+        foreign = self._foreign[ids]
+        turns, bends, rates = self._joint_states(worlds)
+        for _ in range(substeps):
+            away = rotation.to_rotvec(rotation.multiply(rotation.inverse(turns), goals))
+            errors = np.concatenate([away.reshape(len(ids), -1), angles - bends], axis=1)
+            torques, brought = self._motors.torques(errors, rates, foreign, response)
+            for world, row in zip(worlds, self._rows(torques), strict=True):
+                world.pull(forces=row)
+            for i, link in pushed:
+                self._push(i, int(link), forces[i, link])
+            for world in worlds:
+                world.simulate()
+            before = rates
+            turns, bends, rates = self._joint_states(worlds)
+            foreign = PHYSICS_RATE * (rates - before) - brought
+        self._foreign[ids] = foreign
+        for i in ids:
             self._read(i)
+
+    def _joint_states(self, worlds: list[_World]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the balls' rotations (K, B, 4), the hinges' angles (K, H) and all velocities (K, C) of some worlds."""
+        balls = len(self.character.balls)
+        rows = [world.joint_states() for world in worlds]
+        turns = np.array([[joint[0] for joint in row[:balls]] for row in rows])
+        bends = np.array([[joint[0][0] for joint in row[balls:]] for row in rows])
+        rates = np.array([[rate for joint in row for rate in joint[1]] for row in rows])
+        return rotation.wxyz_from_xyzw(turns), bends, rates
+
+    def _rows(self, torques: np.ndarray) -> list[list[list[float]]]:
+        """Return torques (K, C) as PyBullet takes them: of each world a list for each joint."""
+        balls = len(self.character.balls)
+        threes = torques[:, : 3 * balls].reshape(len(torques), balls, 3).tolist()
+        ones = torques[:, 3 * balls :, None].tolist()
+        return [three + one for three, one in zip(threes, ones, strict=True)]
 
     def _push(self, i: int, link: int, force: np.ndarray) -> None:
         """Let a force act on a link's centre of mass during the next step."""
@@ -220,8 +251,8 @@ class PyBullet:
 def _frames(character: Character) -> np.ndarray:
     """Return the rotation of each link's frame in PyBullet in the character's, (L, 4).
 
-    PyBullet's stable PD comes from DeepMimic and, for its own mass matrix, takes limbs to lie along y and hinges to
-    turn about z (BulletConversion.cpp and KinTree.cpp in its examples); with other frames the control is unstable.
+    Limbs lie along y and hinges turn about z: Bullet turns the frame of a ball joint's link along its principal axes
+    unless they are its axes.
     """
     frames = np.empty((len(character.links), 3, 3))
     for i, link in enumerate(character.links):
