@@ -195,12 +195,12 @@ class PyBullet:
 
     def _joint_states(self, worlds: list[_World]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the balls' rotations (K, B, 4), the hinges' angles (K, H) and all velocities (K, C) of some worlds."""
-        balls = len(self.character.balls)
-        rows = [world.joint_states() for world in worlds]
-        turns = np.array([[joint[0] for joint in row[:balls]] for row in rows])
-        bends = np.array([[joint[0][0] for joint in row[balls:]] for row in rows])
-        rates = np.array([[rate for joint in row for rate in joint[1]] for row in rows])
-        return rotation.wxyz_from_xyzw(turns), bends, rates
+        balls, count = 7 * len(self.character.balls), len(worlds)
+        values = np.array([value for world in worlds for place, rate, *_ in world.joint_states()
+                           for value in place + rate]).reshape(count, -1)
+        turns, bends = values[:, :balls].reshape(count, -1, 7), values[:, balls:].reshape(count, -1, 2)
+        rates = np.concatenate([turns[..., 4:].reshape(count, -1), bends[..., 1]], axis=1)
+        return rotation.wxyz_from_xyzw(turns[..., :4]), bends[..., 0], rates
 
     def _rows(self, torques: np.ndarray) -> list[list[list[float]]]:
         """Return torques (K, C) as PyBullet takes them: of each world a list for each joint."""
