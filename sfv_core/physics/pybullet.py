@@ -166,14 +166,15 @@ class PyBullet:
         forces: (N, L, 3) N in the world on the links' centres of mass, all the while.
         """
         ids = np.arange(self.worlds) if ids is None else np.asarray(ids)
-        ids = ids[self.read()[ids].finite()]
+        state = self.read()
+        ids = ids[state[ids].finite()]
         if not len(ids):
             return
         worlds = [self._worlds[i] for i in ids]
         goals, angles = self._split(targets[ids])
         goals, angles = rotation.wxyz_from_xyzw(goals), angles[..., 0]
         pushed = [] if forces is None else [(i, link) for i in ids for link in np.flatnonzero(forces[i].any(axis=1))]
-        response = self._motors.response(self.read()[ids])
+        response = self._motors.response(state[ids])
         foreign = self._foreign[ids]
         turns, bends, rates = self._joint_states(worlds)
         for _ in range(substeps):
