@@ -21,9 +21,11 @@ from sfv_core.character.character import Character, Link
 from sfv_core.character.urdf import urdf
 from sfv_core.errors import SfvError
 from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion, root_velocity
-from sfv_core.physics.stable_pd import StablePd
+from sfv_core.physics.stable_pd import Response, StablePd
 
 SOLVER_ITERATIONS = 10
+REFRESH = 8
+"""Steps after which a body's inertia is found anew for its motors, counted from its reset."""
 _CHARACTER, _GROUND = 0, 1
 """PyBullet's numbers of the bodies in every world."""
 
@@ -124,6 +126,10 @@ class PyBullet:
         self._motors = StablePd(character, np.concatenate([*axes[character.balls], axes[character.hinges, 2]]))
         self._foreign = np.zeros((worlds, character.coordinates))
         """Acceleration of each coordinate in the last step beside what the motors brought, in rad/s²."""
+        size = (worlds, character.coordinates, character.coordinates)
+        self._response = Response(np.zeros(size), np.zeros(size))
+        self._age = np.zeros(worlds, int)
+        """Steps since the last reset."""
         self._state = np.zeros((worlds, len(character.links), 13))
         self._worlds: list[_World] = self._make(worlds)
         for i in range(worlds):
@@ -150,7 +156,7 @@ class PyBullet:
         spins = rotation.rotate(self._to_frames, spins)[:, self._joints]
         velocity = root_velocity(character, state)
         turn = rotation.xyzw_from_wxyz(state.rotations[:, 0])
-        self._foreign[ids] = 0.0
+        self._foreign[ids], self._age[ids] = 0.0, 0
         for k, i in enumerate(ids):
             world = self._worlds[i]
             world.put_root(state.positions[k, 0].tolist(), turn[k].tolist())
@@ -166,33 +172,43 @@ class PyBullet:
         forces: (N, L, 3) N in the world on the links' centres of mass, all the while.
         """
         ids = np.arange(self.worlds) if ids is None else np.asarray(ids)
-        state = self.read()
-        ids = ids[state[ids].finite()]
+        ids = ids[self.read()[ids].finite()]
         if not len(ids):
             return
         worlds = [self._worlds[i] for i in ids]
         goals, angles = self._split(targets[ids])
         goals, angles = rotation.wxyz_from_xyzw(goals), angles[..., 0]
-        pushed = [] if forces is None else [(i, link) for i in ids for link in np.flatnonzero(forces[i].any(axis=1))]
-        response = self._motors.response(state[ids])
-        foreign = self._foreign[ids]
+        pushed = [] if forces is None else [(i, int(link), forces[i, link]) for i in ids
+                                           for link in np.flatnonzero(forces[i].any(axis=1))]
         turns, bends, rates = self._joint_states(worlds)
-        for _ in range(substeps):
+        response = self._response[ids]
+        for step in range(substeps):
+            due = ids[self._age[ids] % REFRESH == 0]
+            if len(due):
+                self._refresh(due, again=step > 0)
+                response = self._response[ids]
             away = rotation.to_rotvec(rotation.multiply(rotation.inverse(turns), goals))
             errors = np.concatenate([away.reshape(len(ids), -1), angles - bends], axis=1)
-            torques, brought = self._motors.torques(errors, rates, foreign, response)
+            torques, brought = self._motors.torques(errors, rates, self._foreign[ids], response)
             for world, row in zip(worlds, self._rows(torques), strict=True):
                 world.pull(forces=row)
-            for i, link in pushed:
-                self._push(i, int(link), forces[i, link])
+            for i, link, force in pushed:
+                self._push(i, link, force)
             for world in worlds:
                 world.simulate()
             before = rates
             turns, bends, rates = self._joint_states(worlds)
-            foreign = PHYSICS_RATE * (rates - before) - brought
-        self._foreign[ids] = foreign
+            self._foreign[ids] = PHYSICS_RATE * (rates - before) - brought
+            self._age[ids] += 1
         for i in ids:
             self._read(i)
+
+    def _refresh(self, ids: np.ndarray, again: bool) -> None:
+        """Find anew how the bodies of the worlds `ids` answer to torques; `again`: where they are now was not read."""
+        for i in ids if again else ():
+            self._read(i)
+        found = self._motors.response(self.read()[ids])
+        self._response.free[ids], self._response.damped[ids] = found.free, found.damped
 
     def _joint_states(self, worlds: list[_World]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the balls' rotations (K, B, 4), the hinges' angles (K, H) and all velocities (K, C) of some worlds."""

@@ -35,6 +35,10 @@ class Response:
     damped: np.ndarray
     """The same while the motors' damping of the coming step resists: (W⁻¹ + Kd Δt)⁻¹."""
 
+    def __getitem__(self, ids: np.ndarray) -> Response:
+        """Select bodies."""
+        return Response(self.free[ids], self.damped[ids])
+
 
 class StablePd:
     """The motors of a character."""
