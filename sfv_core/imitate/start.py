@@ -173,14 +173,18 @@ class FailureBins(Plain):
 class Adaptive(Plain):
     """SFV's adaptive state initialisation: a mixture of Gaussians over states, trained by the policy gradient.
 
-    ρ(s) = Σ p_i N(s; μ_i, diag σ_i²), p = softmax(w), one component for each of K evenly spaced phases; w, μ and log σ
-    climb ∇ log ρ(s₀) · (R − b) with their own rate and baseline. s are reduced coordinates and velocities; they are
-    counted from the reference's at the component's phase, in units of their spread over the whole clip times `SPREAD`,
-    so that one rate fits all. The root's place over the ground stays, as the task does not depend on it.
+    ρ(s) = Σ p_i N(s; μ_i, diag σ_i²), p = (1 − ε) softmax(w) + ε / K, with one component for each of K evenly spaced
+    phases; w, μ and log σ climb ∇ log ρ(s₀) · (R − b) with their own rate and baseline. s are reduced coordinates and
+    velocities; they are counted from the reference's at the component's phase, in units of their spread over the whole
+    clip times `SPREAD`, so that one rate fits all. The root's place over the ground stays, as the task does not depend
+    on it.
     Source: Peng et al. 2018 (SFV) §7.
     """
 
     COMPONENTS = 10
+    EVEN = 0.5
+    """ε, the part of the starts that stays even over the phases; SFV has none. The gradient leaves phases where the
+    policy fails; with few samples it does so before they are learnt, and then they are not."""
     RATE = 1e-3
     SPREAD = 0.1
     """First standard deviation as a share of the clip's; SFV's 1 starts most episodes outside of what counts as
@@ -205,6 +209,10 @@ class Adaptive(Plain):
 
     def chances(self) -> np.ndarray:
         """Return the chance of each component, shape (K,)."""
+        return (1 - self.EVEN) * self._soft() + self.EVEN / self.COMPONENTS
+
+    def _soft(self) -> np.ndarray:
+        """Return softmax(w), shape (K,)."""
         raised = np.exp(self.weights - self.weights.max())
         return raised / raised.sum()
 
@@ -260,7 +268,9 @@ class Adaptive(Plain):
         own = np.eye(self.COMPONENTS)[chosen] * gains[:, None]
         deviation = (points - self.means[chosen]) / np.exp(self.log_spreads[chosen])
         toward = deviation / np.exp(self.log_spreads[chosen])
-        weights = own.sum(0) - self.chances() * gains.sum()
+        soft = self._soft()
+        share = gains * ((1 - self.EVEN) * soft / self.chances())[chosen]
+        weights = np.bincount(chosen, share, minlength=self.COMPONENTS) - soft * share.sum()
         return np.concatenate([weights[:, None], own.T @ toward, own.T @ (deviation**2 - 1)], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
