@@ -136,7 +136,7 @@ class Rank:
                 self._keep()
                 self._begin_anew()
         if reason != "stopped" and (not self.curve or self.curve[-1]["samples"] < self.ppo.samples):
-            self._evaluate()
+            self._evaluate(again=0)
         self._keep()
         return reason
 
@@ -158,8 +158,11 @@ class Rank:
         last = self.curve[-1]
         return self.ppo.samples - last["samples"] >= LEARNT_PER_LOOK * last["looked"]
 
-    def _evaluate(self) -> None:
-        """Measure the policy, and again with noise where it may be the best; add to the curve and keep the best."""
+    def _evaluate(self, again: int = AGAIN) -> None:
+        """Measure the policy, and with noise too where it may be the best; add to the curve and keep the best.
+
+        One that would end the training is measured `again` times more.
+        """
         policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine,
                         captured=self.captured, rules=self.preset.rules)
         result = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
@@ -170,7 +173,7 @@ class Rank:
                               recipe.unsettle)
             looked += swayed.steps
             if result.nr >= self.config.goal:
-                for _ in range(AGAIN):
+                for _ in range(again):
                     result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
             found = Kept(result.nr, swayed.nr, swayed.survived)
             better = found.worth > self.kept.worth
