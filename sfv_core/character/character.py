@@ -143,6 +143,11 @@ class Character:
         return np.array([self.links[i].axis for i in self.hinges])
 
     @cached_property
+    def owners(self) -> np.ndarray:
+        """Link that each joint coordinate moves, shape (C,)."""
+        return np.concatenate([np.repeat(self.balls, 3), self.hinges]).astype(int)
+
+    @cached_property
     def mass(self) -> float:
         """Mass of the whole body in kg."""
         return sum(link.mass for link in self.links)

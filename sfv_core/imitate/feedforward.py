@@ -21,8 +21,7 @@ _STRIDE = 4
 
 def asked_for(reference: Reference, character: Character) -> np.ndarray:
     """Return the joint coordinates in rad to ask motors for at each tick of the reference, (K + 1, C)."""
-    links = [character.links[i] for i in character.balls for _ in range(3)]
-    links += [character.links[i] for i in character.hinges]
+    links = [character.links[i] for i in character.owners]
     stiffness, damping, torque = (np.array([getattr(link, name) for link in links])
                                   for name in ("stiffness", "damping", "torque"))
     needed = np.clip(damping * reduce(character, reference.state).rates + _torques(reference, character),

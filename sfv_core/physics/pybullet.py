@@ -93,7 +93,8 @@ class _World:
         bullet.changeDynamics(_GROUND, -1, lateralFriction=friction, **here)
         for link in range(-1, links):
             bullet.changeDynamics(_CHARACTER, link, lateralFriction=friction, **here)
-        bullet.changeDynamics(_CHARACTER, -1, linearDamping=0, angularDamping=0, **here)  # with it, links lose friction
+        # In a call of its own: one that sets damping too leaves a link's friction as it was.
+        bullet.changeDynamics(_CHARACTER, -1, linearDamping=0, angularDamping=0, **here)
 
     def _free_motors(self, links: list[Link], joints: list[int]) -> None:
         """Switch PyBullet's own joint motors off, which brake a joint unless they are told not to."""

@@ -47,7 +47,7 @@ class StablePd:
         """Take the axis of each coordinate in its link's frame, shape (C, 3): balls have three, hinges one."""
         links = character.links
         self._character, self._axes = character, axes
-        self._owners = np.array([*np.repeat(character.balls, 3), *character.hinges])
+        self._owners = character.owners
         motors = [links[i] for i in self._owners]
         self._stiffness, self._damping, self._limit = (
             np.array([getattr(link, name) for link in motors]) for name in ("stiffness", "damping", "torque"))

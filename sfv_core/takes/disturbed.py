@@ -146,11 +146,10 @@ def torques(character: Character, state: State, targets: np.ndarray) -> np.ndarr
     error = targets - character.to_coordinates(local)
     hinge_speed = np.sum(spins[:, character.hinges] * character.axes, -1)
     speed = np.concatenate([spins[:, character.balls].reshape(len(spins), -1), hinge_speed], axis=1)
-    order = np.concatenate([np.repeat(character.balls, 3), character.hinges]).astype(int)
-    stiffness, damping, limit = (np.array([getattr(link, name) for link in character.links])[order]
+    stiffness, damping, limit = (np.array([getattr(link, name) for link in character.links])[character.owners]
                                  for name in ("stiffness", "damping", "torque"))
     share = np.clip(np.abs(stiffness * error - damping * speed) / np.maximum(limit, 1e-9), 0.0, 1.0)
     shares = np.zeros((len(spins), len(character.links)))
-    for column, link in enumerate(order):
+    for column, link in enumerate(character.owners):
         shares[:, link] = np.maximum(shares[:, link], share[:, column])
     return shares

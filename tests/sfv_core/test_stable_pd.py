@@ -72,7 +72,7 @@ def test_joints_that_something_holds_get_most_of_what_their_gains_ask_for(charac
     torques = first
     for _ in range(300):
         torques, brought = pd.torques(errors, still, -brought, response)
-    owners = [character.links[i] for i in (*np.repeat(character.balls, 3), *character.hinges)]
+    owners = [character.links[i] for i in character.owners]
     gains, damping = (np.array([getattr(link, name) for link in owners]) for name in ("stiffness", "damping"))
     reach = np.eye(len(owners)) + (1 - TRUST) / PHYSICS_RATE * damping[:, None] * response.free[0]
     assert torques[0] == pytest.approx(np.linalg.solve(reach, 1e-3 * gains), rel=1e-6)
@@ -86,8 +86,7 @@ def test_torques_stay_within_the_limits(character: Character) -> None:
     response = pd.response(compose(character, poses(character, 1)))
     far, still = np.full((1, character.coordinates), 50.0), np.zeros((1, character.coordinates))
     torques, _ = pd.torques(far, still, still, response)
-    limits = [character.links[i].torque for i in character.balls for _ in range(3)]
-    limits += [character.links[i].torque for i in character.hinges]
+    limits = [character.links[i].torque for i in character.owners]
     assert np.all(np.abs(torques) <= limits)
     assert np.isfinite(torques).all()
 
