@@ -14,12 +14,6 @@ import numpy as np
 from retarget import rotation
 from sfv_core.character.character import Character, Link, Shape
 
-ARMATURE = 2e-3
-"""Inertia of the motors about their joints as a share of the damping, in kg·m² per N·m·s/rad: 0.1 at hips and knees.
-With less, a motor at its limit throws a light limb past its target within a step; with more, it starts late. At this
-value joints follow PyBullet's stable PD within 0.013 rad after steps of their target by 0.2 and 0.5 rad."""
-
-
 def mjcf(character: Character, friction: float = 0.9, rate: float = 240.0,
          gravity: tuple[float, float, float] = (0.0, 0.0, -9.8)) -> str:
     """Return the character above flat ground as MJCF; link i of the character is body i + 1 of the model."""
@@ -48,10 +42,10 @@ def _body(parent: ET.Element, link: Link, offset: np.ndarray) -> ET.Element:
     if link.joint == "free":
         ET.SubElement(body, "freejoint", name=link.name)
     elif link.joint == "ball":
-        ET.SubElement(body, "joint", name=link.name, type="ball", armature=_text([ARMATURE * link.damping]))
+        ET.SubElement(body, "joint", name=link.name, type="ball", armature=_text([link.armature]))
     else:
         ET.SubElement(body, "joint", name=link.name, type="hinge", axis=_text(link.axis), limited="true",
-                      range=_text(link.limits), armature=_text([ARMATURE * link.damping]))
+                      range=_text(link.limits), armature=_text([link.armature]))
     inertia = link.inertia()
     ET.SubElement(body, "inertial", pos=_text(link.centre_of_mass), mass=_text([link.mass]),
                   fullinertia=_text([*np.diag(inertia), inertia[0, 1], inertia[0, 2], inertia[1, 2]]))

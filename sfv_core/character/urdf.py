@@ -18,20 +18,22 @@ _ROUND = 1e-6
 principal axes, and rounding errors in a capsule's would turn it anyhow."""
 
 
-def urdf(character: Character, frames: np.ndarray | None = None) -> str:
+def urdf(character: Character, frames: np.ndarray | None = None, inertias: np.ndarray | None = None) -> str:
     """Return the character as URDF; link i of the text is link i of the character.
 
     frames: rotation of each written link's frame in the character's, (L, 4); for engines that want a certain axis
-    along a limb or a hinge. Not given: the same frames.
+    along a limb or a hinge. Not given: the same frames. inertias: those to write instead of the links', (L, 3, 3).
     """
     if frames is None:
         frames = np.tile(rotation.IDENTITY, (len(character.links), 1))
+    if inertias is None:
+        inertias = character.inertias
     robot = ET.Element("robot", name="humanoid")
     _inertial(ET.SubElement(robot, "link", name="base"), np.zeros(3), BASE_MASS, BASE_MASS * np.eye(3))
-    for link, frame in zip(character.links, frames, strict=True):
+    for link, frame, inertia in zip(character.links, frames, inertias, strict=True):
         element = ET.SubElement(robot, "link", name=link.name)
         to_frame = rotation.to_matrix(rotation.inverse(frame))
-        _inertial(element, to_frame @ link.centre_of_mass, link.mass, to_frame @ link.inertia() @ to_frame.T)
+        _inertial(element, to_frame @ link.centre_of_mass, link.mass, to_frame @ inertia @ to_frame.T)
         for shape in link.shapes:
             _collision(element, shape, to_frame)
     for i in range(len(character.links)):

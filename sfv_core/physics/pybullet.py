@@ -122,9 +122,11 @@ class PyBullet:
         self._joints = [*character.balls.tolist(), *character.hinges.tolist()]
         self._frames = _frames(character)
         self._to_frames = rotation.inverse(self._frames)
-        self._urdf = urdf(character, self._frames)
+        inertias = _inertias(character)
+        self._urdf = urdf(character, self._frames, inertias)
         axes = rotation.to_matrix(self._frames).swapaxes(-1, -2)
-        self._motors = StablePd(character, np.concatenate([*axes[character.balls], axes[character.hinges, 2]]))
+        axes = np.concatenate([*axes[character.balls], axes[character.hinges, 2]])
+        self._motors = StablePd(character, axes, inertias)
         self._foreign = np.zeros((worlds, character.coordinates))
         """Acceleration of each coordinate in the last step beside what the motors brought, in rad/s²."""
         size = (worlds, character.coordinates, character.coordinates)
@@ -264,6 +266,18 @@ class PyBullet:
         for world in self._worlds:
             world.close()
         self._worlds = []
+
+
+def _inertias(character: Character) -> np.ndarray:
+    """Return the inertia of each link, (L, 3, 3), and of its motor where nothing hangs on a ball joint's link.
+
+    Bullet's joints have no armature. That of a limb's last ball joint acts like inertia of the link that it turns, and
+    is worth having: at an ankle it is ten times the foot's own. See docs/decisions/021.
+    """
+    inertias = character.inertias.copy()
+    for i in set(character.balls.tolist()) - set(character.parents.tolist()):
+        inertias[i] += character.links[i].armature * np.eye(3)
+    return inertias
 
 
 def _frames(character: Character) -> np.ndarray:

@@ -43,8 +43,11 @@ class Response:
 class StablePd:
     """The motors of a character."""
 
-    def __init__(self, character: Character, axes: np.ndarray) -> None:
-        """Take the axis of each coordinate in its link's frame, shape (C, 3): balls have three, hinges one."""
+    def __init__(self, character: Character, axes: np.ndarray, inertias: np.ndarray | None = None) -> None:
+        """Take the axis of each coordinate in its link's frame, shape (C, 3): balls have three, hinges one.
+
+        inertias: those that the links have in the engine, (L, 3, 3), where they are not the character's.
+        """
         links = character.links
         self._character, self._axes = character, axes
         self._owners = character.owners
@@ -62,7 +65,7 @@ class StablePd:
         """Whether one of two coordinates moves the other's link; others share no inertia. Shape (C, C)."""
         self._swap = ~above
         self._masses = np.array([link.mass for link in links])
-        self._inertias = np.array([link.inertia() for link in links])
+        self._inertias = character.inertias if inertias is None else inertias
 
     def response(self, state: State) -> Response:
         """Return how bodies in a state (N, …) answer to torques."""

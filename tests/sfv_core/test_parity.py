@@ -15,6 +15,9 @@ from sfv_core.character.build import character_for
 from sfv_core.character.character import Character
 from sfv_core.character.mjcf import mjcf
 from sfv_core.character.urdf import urdf
+from sfv_core.imitate.environment import Environment
+from sfv_core.imitate.reference import make_reference
+from sfv_core.imitate.start import anywhere
 from sfv_core.physics.engine import PHYSICS_RATE, Conditions, State, local_motion, open_engine
 
 bullet: Any = pytest.importorskip("pybullet")
@@ -170,3 +173,24 @@ def test_the_ground_brakes_a_sliding_body_by_the_friction_asked_for(
     up = gained[2] + 9.8 * steps / PHYSICS_RATE
     assert up > 0.5
     assert -gained[0] / up == pytest.approx(friction, rel=0.1)
+
+
+@pytest.mark.parametrize("clip", ["walk", "cartwheel"])
+def test_a_policy_brings_about_the_same_return_in_both_engines(clip: str) -> None:
+    """The policy is that of a training's first moment, which asks for the reference itself: it falls after a second."""
+    character, count = CHARACTERS["deepmimic"], 32
+    reference = make_reference(deepmimic.load_clip(clip), character)
+    returns, survived = [], []
+    for engine in ENGINES:
+        environment = Environment(open_engine(engine, character, count), reference, np.random.default_rng(3))
+        environment.reset(np.arange(count), anywhere)
+        alive, steps, reward = np.ones(count, bool), 0, 0.0
+        for _ in range(60):
+            outcome = environment.step(np.zeros((count, character.coordinates)))
+            alive &= ~outcome.failed
+            steps, reward = steps + int(alive.sum()), reward + float(outcome.rewards[alive].sum())
+        environment.engine.close()
+        returns.append(reward)
+        survived.append(steps)
+    assert returns[0] == pytest.approx(returns[1], rel=0.12)
+    assert survived[0] == pytest.approx(survived[1], rel=0.12)
