@@ -16,7 +16,6 @@ from retarget import rotation
 from retarget.motion import Skeleton
 from sfv_core.errors import SfvError
 
-
 ARMATURE = 2e-3
 """Inertia of the motors about their joints as a share of the damping, in kg·m² per N·m·s/rad: 0.1 at hips and knees.
 With less, a motor at its limit throws a light limb past its target within a step; with more, it starts late."""

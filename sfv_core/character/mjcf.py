@@ -14,6 +14,7 @@ import numpy as np
 from retarget import rotation
 from sfv_core.character.character import Character, Link, Shape
 
+
 def mjcf(character: Character, friction: float = 0.9, rate: float = 240.0,
          gravity: tuple[float, float, float] = (0.0, 0.0, -9.8)) -> str:
     """Return the character above flat ground as MJCF; link i of the character is body i + 1 of the model."""

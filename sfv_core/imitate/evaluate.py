@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -26,6 +26,9 @@ class Evaluation:
     """Steps survived."""
     possible: float
     """Steps that the episodes had."""
+    episodes: float
+    squares: float
+    """Sum of the squares of the episodes' rewards."""
 
     @property
     def nr(self) -> float:
@@ -37,8 +40,14 @@ class Evaluation:
         """Share of the time until a fall."""
         return self.steps / self.possible
 
+    @property
+    def error(self) -> float:
+        """Standard error of the normalised return: how far off luck puts it."""
+        variance = max(self.squares / self.episodes - (self.reward / self.episodes) ** 2, 0.0)
+        return float(np.sqrt(variance * self.episodes) / self.possible)
+
     def __add__(self, other: Evaluation) -> Evaluation:
-        return Evaluation(self.reward + other.reward, self.steps + other.steps, self.possible + other.possible)
+        return Evaluation(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
 
 
 def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], episodes: int, group: Group,
@@ -55,16 +64,17 @@ def evaluate(environment: Environment, act: Callable[[np.ndarray], np.ndarray], 
     environment.reset(worlds, anywhere if environment.reference.loop else beginning)
     running = worlds[: -(-episodes // group.size)]
     possible = float(environment.remaining()[running].sum())
-    reward, steps = 0.0, 0
+    rewards, steps = np.zeros(len(running)), 0
     while len(running):
         outcome = environment.step(act(environment.observe()), running)
-        reward += float(outcome.rewards[running].sum())
+        rewards[running] += outcome.rewards[running]
         steps += int(np.sum(~outcome.failed[running]))
         running = running[~outcome.ended[running]]
         tick()
     environment.unsettle = before
     environment.reset(worlds)
-    return Evaluation(*(float(v) for v in group.sum([reward, float(steps), possible])))
+    sums = [rewards.sum(), float(steps), possible, float(len(rewards)), (rewards**2).sum()]
+    return Evaluation(*(float(value) for value in group.sum(sums)))
 
 
 def judge(policy: Policy, episodes: int, engine: str | None = None, seed: int = 0) -> Evaluation:

@@ -39,9 +39,9 @@ KEEP_EVERY = 16
 """Iterations between checkpoints, after which all worlds start anew: a training that goes on from one is the same."""
 EPISODES = 32
 """Episodes of an evaluation; as many again, swayed, decide whether a policy that may be the best is."""
-AGAIN = 3
-"""Evaluations more that a policy must pass before a training ends with it: returns of 32 episodes scatter by 0.05 where
-some fall, and the best of many is the luckiest."""
+AGAIN, SURE = 3, 2.0
+"""Evaluations more, at most, of a policy that would end the training, until its return is this many standard errors
+above the goal: returns of 32 episodes scatter by 0.05 where some fall, and the best of many is the luckiest."""
 LEARNT_PER_LOOK = 3
 """Control steps that are learnt from for each that an evaluation takes, but for those `AGAIN`: one of a policy that
 falls takes few."""
@@ -161,7 +161,7 @@ class Rank:
     def _evaluate(self, again: int = AGAIN) -> None:
         """Measure the policy, and with noise too where it may be the best; add to the curve and keep the best.
 
-        One that would end the training is measured `again` times more.
+        One that would end the training is measured up to `again` times more.
         """
         policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine,
                         captured=self.captured, rules=self.preset.rules)
@@ -172,9 +172,11 @@ class Rank:
             swayed = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick, recipe.sway,
                               recipe.unsettle)
             looked += swayed.steps
-            if result.nr >= self.config.goal:
-                for _ in range(again):
-                    result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
+            goal = self.config.goal
+            for _ in range(again):
+                if result.nr < goal or result.nr - SURE * result.error >= goal:
+                    break
+                result += evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
             found = Kept(result.nr, swayed.nr, swayed.survived)
             better = found.worth > self.kept.worth
             self.kept = found if better else self.kept

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ from sfv_core.imitate.checkpoint import KEPT, checkpoints, go_on, save_checkpoin
 from sfv_core.imitate.evaluate import Evaluation
 from sfv_core.imitate.group import Group
 from sfv_core.imitate.prepare import prepare
-from sfv_core.imitate.rank import Rank
+from sfv_core.imitate.rank import AGAIN, Kept, Rank
 from sfv_core.imitate.run import Run
 from sfv_core.imitate.train import train
 from sfv_core.progress import no_progress
@@ -174,7 +175,7 @@ def test_a_policy_that_bears_noise_is_kept_rather_than_one_that_is_a_little_near
 
         def evaluated(*parts: object) -> Evaluation:
             asked.append(float(parts[5]) if len(parts) > 5 else 0.0)  # type: ignore[arg-type]
-            return Evaluation(100 * (swayed if asked[-1] else nr), 90.0, 100.0)
+            return Evaluation(100 * (swayed if asked[-1] else nr), 90.0, 100.0, 1.0, 0.0)
 
         monkeypatch.setattr("sfv_core.imitate.rank.evaluate", evaluated)
         rank._evaluate()
@@ -188,3 +189,31 @@ def test_a_policy_that_bears_noise_is_kept_rather_than_one_that_is_a_little_near
     assert [point["looked"] for point in rank.curve] == [180.0, 180.0, 180.0, 90.0]
     rank._keep()
     assert Rank(run, Group(0, 1, 0)).kept == rank.kept
+
+
+def test_a_training_ends_with_a_policy_only_when_luck_is_ruled_out(
+        run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in checkpoints(run.checkpoints):
+        path.unlink()
+    rank = Rank(run, Group(0, 1, 0))
+    goal = rank.config.goal
+
+    def looks(*returns: list[float]) -> int:
+        """Return how many evaluations without noise a policy gets whose episodes bring these returns."""
+        rank.kept, given = Kept(), iter(returns)
+
+        def evaluated(*parts: object) -> Evaluation:
+            if len(parts) > 5:
+                return Evaluation(0.0, 0.0, 1.0, 1.0, 0.0)
+            found = np.array(next(given))
+            return Evaluation(found.sum(), 1.0, float(len(found)), float(len(found)), (found**2).sum())
+
+        monkeypatch.setattr("sfv_core.imitate.rank.evaluate", evaluated)
+        rank._evaluate()
+        return len(returns) - len(list(given))
+
+    luck = [1.0] * 12 + [0.0]
+    assert looks([goal + 0.01] * 16, luck) == 1
+    assert looks([goal - 0.01] * 16, luck) == 1
+    assert looks(luck, [0.0] * 16, luck) == 2 and rank.kept.nr < goal
+    assert looks(luck, luck, luck, luck, luck) == 1 + AGAIN
