@@ -8,6 +8,7 @@ Sources: Schulman et al. 2017; advantages: Schulman et al. 2016.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,6 +78,9 @@ class Recipe:
     largest_divergence: float = 0.15
     """An iteration ends its updates early beyond this."""
     gradient_norm: float = 1.0
+    averaging: float = 0.9
+    """How much of the average network stays in an iteration: its weights are the mean of about the last ten. Less the
+    shorter the policy survives, since what is learnt fast must not be held up. See docs/decisions/022."""
 
     def worlds_of(self, ranks: int) -> int:
         """Return the number of characters in each rank."""
@@ -85,7 +89,7 @@ class Recipe:
 
 PAPER = Recipe(minibatch=256, epochs=1, widths=(1024, 512), first_spread=0.05, learn_spread=False, calm_spread=None,
                sway=0.0, unsettle=0.0, discount=0.95, optimiser="sgd", learning_rate=2.5e-6, critic_rate=1e-2,
-               decay=5e-4, divergence=None, bound=4.8)
+               decay=5e-4, divergence=None, bound=4.8, averaging=0.0)
 """DeepMimic's numbers (its args and agent files; the actor's rate as in PyBullet's): 60 million steps for a walk."""
 
 
@@ -118,9 +122,11 @@ class Ppo:
             self.network = Network(size, environment.character.coordinates, self.recipe.widths,
                                    self.recipe.first_spread)
         self.network.log_spread.requires_grad_(self.recipe.learn_spread)
+        self.average = deepcopy(self.network).requires_grad_(False)
+        """The policy that is measured and kept: large steps leave the network itself now better, now worse."""
         self.normaliser = Normaliser(size)
         self.optimiser = self._optimiser()
-        self._steadiness = 0.0
+        self._survived = self._steadiness = 0.0
         self.iterations = 0
         self.samples = 0
         """Steps that all ranks have learnt from."""
@@ -130,12 +136,9 @@ class Ppo:
 
         A good one needs to explore less, and learns to bear noise that it did not ask for.
         """
-        self._steady(min(max((survived - _STEADY) / (1 - _STEADY), 0.0), 1.0))
-
-    def _steady(self, steadiness: float) -> None:
-        """Set how steady the policy is, 0 to 1."""
-        self._steadiness = steadiness
-        self.environment.unsettle = self.recipe.unsettle * steadiness
+        self._survived = survived
+        self._steadiness = min(max((survived - _STEADY) / (1 - _STEADY), 0.0), 1.0)
+        self.environment.unsettle = self.recipe.unsettle * self._steadiness
 
     def _largest_spread(self) -> float:
         """Return the largest standard deviation that actions may have now."""
@@ -169,6 +172,7 @@ class Ppo:
         batch, mean_reward = self._collect(tick)
         divergence = self._update(batch)
         self._adapt(divergence)
+        self._average()
         self.iterations += 1
         self.samples += len(batch.actions) * self.group.size
         return {"reward": mean_reward, "divergence": divergence, "learning_rate": self._learning_rate(),
@@ -294,17 +298,26 @@ class Ppo:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
+    def _average(self) -> None:
+        """Move the average network towards the one that learns."""
+        left = self.recipe.averaging * min(self._survived / _STEADY, 1.0)
+        with torch.no_grad():
+            for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(now, 1 - left)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps: tensors, numbers and lists."""
-        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
-                "normaliser": self.normaliser.to_dict(), "iterations": self.iterations, "samples": self.samples,
-                "starts": self.environment.starts.to_dict(), "steadiness": self._steadiness}
+        return {"network": self.network.state_dict(), "average": self.average.state_dict(),
+                "optimiser": self.optimiser.state_dict(), "normaliser": self.normaliser.to_dict(),
+                "iterations": self.iterations, "samples": self.samples,
+                "starts": self.environment.starts.to_dict(), "survived": self._survived}
 
     def restore(self, data: dict[str, Any]) -> None:
         """Go on from what `to_dict` returned."""
         self.network.load_state_dict(data["network"])
+        self.average.load_state_dict(data["average"])
         self.optimiser.load_state_dict(data["optimiser"])
         self.normaliser = Normaliser.from_dict(data["normaliser"])
         self.environment.starts.restore(data["starts"])
-        self._steady(float(data["steadiness"]))
+        self.calm(float(data["survived"]))
         self.iterations, self.samples = int(data["iterations"]), int(data["samples"])

@@ -163,7 +163,7 @@ class Rank:
 
         One that would end the training is measured up to `again` times more.
         """
-        policy = Policy(self.ppo.network, self.ppo.normaliser, self.character, self.motion, self.config.engine,
+        policy = Policy(self.ppo.average, self.ppo.normaliser, self.character, self.motion, self.config.engine,
                         captured=self.captured, rules=self.preset.rules)
         result = evaluate(self.environment, policy.act, EPISODES, self.group, self._tick)
         looked, better = result.steps, False

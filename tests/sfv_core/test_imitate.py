@@ -225,14 +225,29 @@ def test_a_learner_restored_learns_as_the_first_would_have() -> None:
         learner = Ppo(environment_of(deepmimic.load_clip("walk"), 4), Group(0, 1, 0), 5, recipe)
         learners.append(learner)
     first, second = learners
+    first.calm(0.9)
     first.iterate(lambda: None)
     second.restore(deepcopy(first.to_dict()))
     for learner in learners:
         learner.environment.generator = np.random.default_rng(9)
         learner.environment.reset(np.arange(4))
     assert first.iterate(lambda: None) == second.iterate(lambda: None)
-    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
-        assert torch.equal(a, b)
+    for network in ("network", "average"):
+        for a, b in zip(getattr(first, network).parameters(), getattr(second, network).parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("survived", "left"), [(0.0, 0.0), (0.4, 0.45), (1.0, 0.9)])
+def test_the_policy_that_is_kept_is_the_mean_of_the_last_iterations_the_more_the_longer_it_survives(
+        survived: float, left: float) -> None:
+    learner = Ppo(environment_of(deepmimic.load_clip("walk"), 4), Group(0, 1, 0), 5,
+                  Recipe(worlds=4, batch=128, minibatch=64))
+    learner.calm(survived)
+    before = [weights.clone() for weights in learner.average.parameters()]
+    learner.iterate(lambda: None)
+    for old, new, now in zip(before, learner.average.parameters(), learner.network.parameters(), strict=True):
+        assert new.numpy() == pytest.approx((left * old + (1 - left) * now.detach()).numpy(), abs=1e-6)
+    assert not torch.equal(before[0], next(iter(learner.network.parameters())))
 
 
 @pytest.fixture(scope="module")
