@@ -86,6 +86,19 @@ def walk(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     yield from _each(options, "walk", load_clip("walk"), TrainConfig(repair=False, goal=0.8))
 
 
+def parity(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Learn the walk in each engine and judge the policy in the other too."""
+    for engine, other in (("mujoco", "pybullet"), ("pybullet", "mujoco")):
+        for seed in options.seeds:
+            config = TrainConfig(repair=False, goal=0.8, engine=engine, minutes=options.minutes, seed=seed,
+                                 processes=options.processes)
+            with tempfile.TemporaryDirectory() as folder:
+                row = learn(load_clip("walk"), config, Path(folder))
+                elsewhere = judge(Policy.load(Path(folder) / "policy.pt"), EPISODES, other)
+            row |= {"elsewhere_nr": elsewhere.nr, "elsewhere_survived": elsewhere.survived}
+            yield f"walk_{engine}_seed{seed}", row
+
+
 def atlas(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     """Learn with Atlas, as far as the clips."""
     yield from _clips(options, TrainConfig(repair=False, character="atlas"), ATLAS)
@@ -114,7 +127,8 @@ def real_video(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 RUNS: dict[str, Callable[[Options], Iterable[tuple[str, dict[str, Any]]]]] = {
-    "walk": walk, "clips": clips, "atlas": atlas, "starts": starts, "video": video, "real_video": real_video}
+    "walk": walk, "parity": parity, "clips": clips, "atlas": atlas, "starts": starts, "video": video,
+    "real_video": real_video}
 
 
 def run(name: str, options: Options) -> None:

@@ -65,6 +65,8 @@ def results() -> list[Figure]:
                     "control steps", 390_000, 400_000),
              Figure("walk_minutes_pybullet", _middle([r[1] for r in reached["pybullet"]]), "min", 2.4, 2.5),
              Figure("walk_minutes_mujoco", _middle([r[1] for r in reached["mujoco"]]), "min", None, 1.2)]
+    moved = [row["elsewhere_nr"] / row["nr"] for row in learning.kept("parity").values()]
+    found.append(Figure("parity_worst_ratio", min(moved, default=None), "×", 1.0))
     for clip, goal in (("cartwheel", 0.80), ("backflip", 0.75)):
         for engine in ("pybullet", "mujoco"):
             found.append(Figure(f"{clip}_nr_{engine}", _middle([row["nr"] for row in _rows(clips, clip, engine)]),

@@ -195,6 +195,7 @@ class Ppo:
                 densities.append(network.log_probability(means, acted[-1]))
             values.append(self._value(seen[-1]))
             outcome = environment.step(acted[-1].double().numpy())
+            environment.starts.note(environment.reference.lookup(environment.ticks)[0], outcome.failed)
             observations = environment.observe()
             after = self._value(self.normaliser(observations))
             following.append(np.where(outcome.failed, 0.0, after))

@@ -262,3 +262,26 @@ def test_states_that_are_unsettled_bend_at_the_joints_alone() -> None:
     arms = np.linalg.norm(bent.positions[:, 1:] - bent.positions[:, character.parents[1:]], axis=-1)
     assert arms == pytest.approx(np.linalg.norm(state.positions[:, 1:] - state.positions[:, character.parents[1:]],
                                                 axis=-1))
+
+
+def test_a_training_starts_more_often_where_its_characters_fail() -> None:
+    character, reference = made("walk")
+    environment = Environment(open_engine("mujoco", character, 32), reference, np.random.default_rng(0), None,
+                              FailureBins(reference))
+    learner = Ppo(environment, ALONE, 5, Recipe(worlds=32, batch=2048, minibatch=512, widths=(32, 16)))
+    assert np.ptp(environment.starts.chances()) < 1e-12
+    failures = np.zeros(environment.starts.bins)
+    seen = environment.starts.note
+
+    def note(ticks: np.ndarray, failed: np.ndarray) -> None:
+        place = ticks[failed] * len(failures) // (reference.last + 1)
+        failures[:] += np.bincount(place, minlength=len(failures))
+        seen(ticks, failed)
+
+    environment.starts.note = note
+    for _ in range(3):
+        learner.iterate(lambda: None)
+    chances = environment.starts.chances()
+    assert failures.sum() > 100
+    assert np.ptp(chances) > 0.1 / len(chances)
+    assert np.corrcoef(chances, sum(0.85**k * np.roll(failures, -k) for k in range(7)))[0, 1] > 0.8
