@@ -3,7 +3,8 @@
 Motors ask for τ = Kp (q* − q − Δt q̇) − Kd (q̇ + Δt q̈), with the acceleration q̈ of the step to come, so that no gain
 is too high for the lightest limb (Tan et al., "Stable Proportional-Derivative Controllers", 2011). There q̈ is that of a
 body which nothing touches. On the ground it is far off: a motor that carries weight gives Kp / (1 + Kd Δt W), W being
-the inverse of the inertia that the free body has about the joint; a seventh of Kp in a spine, a fiftieth in an ankle.
+the inverse of the inertia that the free body has about the joint; a seventh of Kp in a spine, a fiftieth in an ankle
+that turns nothing but a foot.
 
 Here q̈ = W τ + f, where f is what moved the joints in the step before beside the motors: ground, pushes, Coriolis
 forces. Whatever touches, its effect on joints is between none and holding them still, so each step leaves of an error
