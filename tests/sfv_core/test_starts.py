@@ -268,7 +268,7 @@ def test_a_training_starts_more_often_where_its_characters_fail() -> None:
     character, reference = made("walk")
     environment = Environment(open_engine("mujoco", character, 32), reference, np.random.default_rng(0), None,
                               FailureBins(reference))
-    learner = Ppo(environment, ALONE, 5, Recipe(worlds=32, batch=2048, minibatch=512, widths=(32, 16)))
+    learner = Ppo(environment, ALONE, 5, Recipe(worlds=32, batch=1024, minibatch=512, epochs=1, widths=(32, 16)))
     assert np.ptp(environment.starts.chances()) < 1e-12
     failures = np.zeros(environment.starts.bins)
     seen = environment.starts.note
@@ -282,6 +282,6 @@ def test_a_training_starts_more_often_where_its_characters_fail() -> None:
     for _ in range(3):
         learner.iterate(lambda: None)
     chances = environment.starts.chances()
-    assert failures.sum() > 100
+    assert failures.sum() > 50
     assert np.ptp(chances) > 0.1 / len(chances)
     assert np.corrcoef(chances, sum(0.85**k * np.roll(failures, -k) for k in range(7)))[0, 1] > 0.8
