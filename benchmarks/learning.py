@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,7 @@ def parity(options: Options) -> Iterable[tuple[str, dict[str, Any]]]:
     """Learn the walk in each engine and judge the policy in the other too."""
     for engine, other in (("mujoco", "pybullet"), ("pybullet", "mujoco")):
         for seed in options.seeds:
-            config = TrainConfig(repair=False, goal=0.8, engine=engine, minutes=options.minutes, seed=seed,
-                                 processes=options.processes)
+            config = _settings(TrainConfig(repair=False, goal=0.8), replace(options, engine=engine), seed)
             with tempfile.TemporaryDirectory() as folder:
                 row = learn(load_clip("walk"), config, Path(folder))
                 elsewhere = judge(Policy.load(Path(folder) / "policy.pt"), EPISODES, other)
@@ -148,12 +147,16 @@ def _each(options: Options, name: str, motion: Motion, config: TrainConfig) -> I
     if options.only and name not in options.only:
         return
     for seed in options.seeds:
-        settings = {**asdict(config), "engine": options.engine, "minutes": options.minutes, "seed": seed,
-                    "processes": options.processes, "samples": options.samples}
         with tempfile.TemporaryDirectory() as folder:
-            row = learn(motion, TrainConfig(**settings), Path(folder))
+            row = learn(motion, _settings(config, options, seed), Path(folder))
             row["take"] = _take(Path(folder))
         yield f"{name}_{options.engine}_seed{seed}", row
+
+
+def _settings(config: TrainConfig, options: Options, seed: int) -> TrainConfig:
+    """Return a configuration with what the run was asked to be made with."""
+    asked = {name: getattr(options, name) for name in ("engine", "minutes", "samples", "processes")}
+    return replace(config, **asked, seed=seed)
 
 
 def _take(folder: Path) -> dict[str, Any]:
@@ -168,10 +171,8 @@ def _finishing(options: Options, name: str, path: Path, end: float | None) -> It
         return
     motion = Motion.load(_captured(path, end))
     for seed in options.seeds:
-        config = TrainConfig(engine=options.engine, minutes=options.minutes, seed=seed, processes=options.processes,
-                             goal=0.97)
         with tempfile.TemporaryDirectory() as folder:
-            row = learn(motion, config, Path(folder))
+            row = learn(motion, _settings(TrainConfig(goal=0.97), options, seed), Path(folder))
             report = simulate(Path(folder), Path(folder) / "take.npz", SimulateConfig(takes=TAKES), no_progress)
         row["finished"] = sum(take["fell_s"] is take["lost_s"] is None for take in report["takes"]) / TAKES
         yield f"{name}_{options.engine}_seed{seed}", row

@@ -272,7 +272,7 @@ def _inertias(character: Character) -> np.ndarray:
     """Return the inertia of each link, (L, 3, 3), and of its motor where nothing hangs on a ball joint's link.
 
     Bullet's joints have no armature. That of a limb's last ball joint acts like inertia of the link that it turns, and
-    is worth having: at an ankle it is ten times the foot's own. See docs/decisions/021.
+    is worth having: at an ankle it is 25 times the foot's own. See docs/decisions/021.
     """
     inertias = character.inertias.copy()
     for i in set(character.balls.tolist()) - set(character.parents.tolist()):
